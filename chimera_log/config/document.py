@@ -1,0 +1,147 @@
+"""
+Read a configuration file, and remember where each key stands.
+
+The only module that imports yaml, and only when a file is read.  Nothing is
+applied here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from chimera_log.options import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CONFIG_VARIABLE = "CHIMERA_LOG_CONFIG"
+PACKAGED = Path(__file__).parent.parent / "logging.yaml"
+
+
+class Document:
+    """
+    A configuration and its source.
+
+    Args:
+        content: The mapping that dictConfig takes; plain containers.
+        source: What an error names: the file's path, or ``config``.
+        lines: The line of each key, by its path from the root.
+    """
+
+    def __init__(
+        self,
+        content: dict[str, Any],
+        source: str,
+        lines: dict[tuple[str, ...], int] | None = None,
+    ) -> None:
+        self.content = content
+        self.source = source
+        self._lines = lines or {}
+
+    def section(self, content: dict[str, Any], name: str) -> dict[str, Any]:
+        """
+        Return section *name* of *content*, made if it is missing or empty.
+
+        Raises:
+            ConfigError: If it is no mapping.
+        """
+        section = content.get(name)
+        if section is None:
+            section = content[name] = {}
+        if not isinstance(section, dict):
+            raise self.error((name,), f"{section!r} must be a mapping")
+        return section
+
+    def error(self, path: tuple[str, ...], what: str) -> ConfigError:
+        """Return the error that says *what* is wrong at *path*."""
+        place = self.source
+        for length in range(len(path), 0, -1):  # a key that is missing has no line
+            line = self._lines.get(path[:length])
+            if line is not None:
+                place += f":{line}"
+                break
+        dotted = ".".join(path)
+        return ConfigError(f"{place}: {dotted + ': ' if dotted else ''}{what}")
+
+
+def find(config: str | os.PathLike[str] | None) -> Path:
+    """
+    Return the file to read.
+
+    The first of: *config*, the environment's ``CHIMERA_LOG_CONFIG``,
+    ``./logging.yaml``, and the file that comes with the package.
+    """
+    given = config or os.environ.get(CONFIG_VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    here = Path("logging.yaml")
+    return here if here.is_file() else PACKAGED
+
+
+def read(path: Path) -> Document:
+    """
+    Return the configuration in the YAML file at *path*.
+
+    Raises:
+        ConfigError: If it cannot be read, is no YAML, or is no mapping.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; name another file with the argument "
+            f"`config` or with {CONFIG_VARIABLE}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8"
+        ) from error
+    return parse(source, str(path))
+
+
+def parse(source: str, name: str) -> Document:
+    """
+    Return the configuration in the YAML text *source*, called *name* in errors.
+
+    Raises:
+        ConfigError: If it is no YAML, or no mapping with text keys.
+    """
+    import yaml  # noqa: PLC0415  half the cost of importing the package; read when needed
+
+    loader = yaml.SafeLoader(source)
+    try:
+        node = loader.get_single_node()
+        content = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise ConfigError(
+            f"{name}{place}: is no YAML: {error.problem}; indent with spaces, and quote a value "
+            "that starts with one of @ ` % { [ or holds ': '"
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(
+            f"{name}: is no YAML: {' '.join(str(error).split())}"
+        ) from error
+    finally:
+        loader.dispose()
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{name}: must be a mapping that begins with `version: 1`, not {type(content).__name__}"
+        )
+    return Document(content, name, _lines(node))
+
+
+def _lines(node: Any) -> dict[tuple[str, ...], int]:
+    """Return the line, from 1, of each key in a mapping node and those inside."""
+    lines = {}
+    todo: list[tuple[tuple[str, ...], Any]] = [((), node)]
+    for path, mapping in todo:  # grows while it is walked; YAML's aliases end at 10,000
+        for key, value in mapping.value:
+            inner = (*path, str(key.value))
+            lines[inner] = key.start_mark.line + 1
+            if value.id == "mapping" and len(todo) < 10_000:  # noqa: PLR2004
+                todo.append((inner, value))
+    return lines

@@ -1,0 +1,140 @@
+"""
+Find, read, adapt, rehearse and apply a logging configuration.
+
+`init_logging` is the one loader.  All it does beyond plain
+``logging.config.dictConfig(yaml.safe_load(...))`` is a convenience: a file is
+found, keywords are written into it, and a mistake is found while the logging
+that was running still runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import os
+from pathlib import Path
+
+from chimera_log import options
+from chimera_log.config import hooks
+from chimera_log.config.document import Document, find, read
+from chimera_log.config.rehearse import rehearse
+from chimera_log.options import ConfigError
+from chimera_log.report import report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+CLOUDWATCH = "cloudwatch"  # the handler that `enable_cloudwatch` means
+
+
+def init_logging(
+    config: str | os.PathLike[str] | dict[str, Any] | None = None,
+    *,
+    log_dir: str | os.PathLike[str] | None = None,
+    log_level: str | int | None = None,
+    enable_cloudwatch: bool | None = None,
+    cloudwatch_region: str | None = None,
+    cloudwatch_log_group: str | None = None,
+    capture_warnings: bool = True,
+    uncaught_exceptions: bool = True,
+) -> None:
+    """
+    Configure logging from a YAML file.
+
+    A file that cannot work changes nothing: the logging that was running goes
+    on.  Called again, it replaces what it configured before.
+
+    Args:
+        config: The file, or what would be in it.  Without it, the first of:
+            the file that ``CHIMERA_LOG_CONFIG`` names, ``./logging.yaml``, and
+            the one that comes with the package.
+        log_dir: Replaces the directory of every file that a handler of ours
+            writes.
+        log_level: Replaces the root's level: a name in any case, or a number.
+        enable_cloudwatch: Adds the configured handler ``cloudwatch`` to the
+            root, or takes it away.  Where none is configured, one line on
+            stderr says so and the service logs on without it.
+        cloudwatch_region: Replaces that handler's ``region_name``.
+        cloudwatch_log_group: Replaces that handler's ``log_group_name``.
+        capture_warnings: Send `warnings` to the logger ``py.warnings``.
+        uncaught_exceptions: Log what nobody caught, in the main thread or
+            another, to the logger ``uncaught``; Python then prints it as ever.
+
+    Raises:
+        ConfigError: If the configuration cannot work; its text says where,
+            what and what to do.
+    """
+    document = (
+        Document(config, "config") if isinstance(config, dict) else read(find(config))
+    )
+    content = _adapted(
+        document,
+        log_dir=None if log_dir is None else os.fspath(log_dir),
+        log_level=log_level,
+        enable_cloudwatch=enable_cloudwatch,
+        cloudwatch={
+            "region_name": cloudwatch_region,
+            "log_group_name": cloudwatch_log_group,
+        },
+    )
+    rehearse(document, content)
+    # By attribute: OpenTelemetry replaces this function to keep its handler.
+    logging.config.dictConfig(content)
+    logging.captureWarnings(capture_warnings)
+    (hooks.install if uncaught_exceptions else hooks.remove)()
+
+
+def _adapted(
+    document: Document,
+    *,
+    log_dir: str | None,
+    log_level: str | int | None,
+    enable_cloudwatch: bool | None,
+    cloudwatch: dict[str, str | None],
+) -> dict[str, Any]:
+    """Return *document*'s content with the keywords of `init_logging` written in."""
+    content: dict[str, Any] = _copied(document.content)
+    handlers = document.section(content, "handlers")
+    root = document.section(content, "root")
+    if log_level is not None:
+        root["level"] = _level(log_level)
+    if log_dir is not None:
+        for handler in handlers.values():
+            filename = isinstance(handler, dict) and handler.get("filename")
+            if filename and str(handler.get("class", "")).startswith("chimera_log."):
+                name = Path(options.expand("filename", str(filename))).name
+                handler["filename"] = str(Path(log_dir) / name)
+    if isinstance(handlers.get(CLOUDWATCH), dict):
+        given = {name: value for name, value in cloudwatch.items() if value is not None}
+        handlers[CLOUDWATCH].update(given)
+    elif enable_cloudwatch:
+        report(
+            "init_logging: cloudwatch",
+            f"{document.source}: handlers: no handler is called {CLOUDWATCH!r}, so that "
+            "enable_cloudwatch has no effect; the other handlers work",
+        )
+        enable_cloudwatch = None
+    if enable_cloudwatch is not None:
+        attached = [name for name in root.get("handlers", []) if name != CLOUDWATCH]
+        root["handlers"] = [*attached, CLOUDWATCH] if enable_cloudwatch else attached
+    return content
+
+
+def _level(level: Any) -> Any:
+    """Return *level*, a name in any case or a number, as dictConfig takes it."""
+    known = logging.getLevelName(level.upper()) if isinstance(level, str) else level
+    if isinstance(known, bool) or not isinstance(known, int):
+        hint = options.did_you_mean(str(level).upper(), _LEVELS)
+        raise ConfigError(f"log_level: {level!r} is no level; {hint}")
+    return known
+
+
+def _copied(value: Any) -> Any:
+    """Return *value* with its containers copied; a stream given as such stays."""
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_copied, value))
+    return value

@@ -1,0 +1,212 @@
+"""
+Build a configuration once and throw it away, to find out whether it can work.
+
+`logging.config.dictConfig` closes the running handlers before it knows that
+their successors can be built, and leaves a service half deaf when one cannot.
+A rehearsal fails first, says where, and touches nothing that runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import logging.config
+import re
+
+from chimera_log.options import ConfigError, did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from chimera_log.config.document import Document
+
+_SECTIONS = ("formatters", "filters", "handlers")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def rehearse(document: Document, content: dict[str, Any]) -> None:
+    """
+    Build every formatter, filter and handler of *content*, and discard them.
+
+    Args:
+        document: Where *content* comes from, for the error.
+        content: What dictConfig would be given.
+
+    Raises:
+        ConfigError: If dictConfig would fail.
+    """
+    if content.get("version") != 1 or isinstance(content["version"], bool):
+        found = content.get("version")
+        raise document.error(
+            ("version",), f"{found!r} is not supported; write `version: 1`"
+        )
+    for section in ("formatters", "filters", "handlers", "loggers"):
+        for name, part in document.section(content, section).items():
+            if not isinstance(part, dict):
+                raise document.error(
+                    (section, str(name)), f"{part!r} must be a mapping"
+                )
+            _check_references(document, content, (section, str(name)), part)
+            _check_level(document, (section, str(name)), part)
+    root = document.section(content, "root")
+    _check_references(document, content, ("root",), root)
+    _check_level(document, ("root",), root)
+    _Rehearsal(document, content).run()
+
+
+class _Rehearsal:
+    """
+    One trial run of what dictConfig would build.
+
+    Args:
+        document: Where *content* comes from, for the error.
+        content: Checked so far that sections and their parts are mappings.
+    """
+
+    def __init__(self, document: Document, content: dict[str, Any]) -> None:
+        self._document = document
+        # Parts are copied, since the configurator takes options out of them.
+        self._trial: Any = logging.config.DictConfigurator(
+            {
+                section: {name: dict(part) for name, part in parts.items()}
+                if section in _SECTIONS
+                else parts
+                for section, parts in content.items()
+            }
+        )
+        self._built: list[logging.Handler] = []
+
+    def run(self) -> None:
+        """Build everything, in dictConfig's order, and close what was built."""
+        try:
+            for name in self._trial.config["formatters"]:
+                self._build(self._trial.configure_formatter, "formatters", name)
+            for name in self._trial.config["filters"]:
+                self._build(self._trial.configure_filter, "filters", name)
+            # A handler that names another one may have to wait for it.
+            waiting = sorted(self._trial.config["handlers"])
+            for name in [
+                name for name in waiting if not self._build_handler(name, wait=True)
+            ]:
+                self._build_handler(name, wait=False)
+        finally:
+            for handler in self._built:
+                handler.close()
+
+    def _build_handler(self, name: str, *, wait: bool) -> bool:
+        """Build handler *name*; whether that was done, or must *wait*."""
+        try:
+            self._built.append(
+                self._build(self._trial.configure_handler, "handlers", name)
+            )
+        except _NotYetError:
+            if not wait:
+                raise
+            return False
+        return True
+
+    def _build(self, build: Callable[[Any], Any], section: str, name: str) -> Any:
+        parts = self._trial.config[section]
+        try:
+            parts[name] = part = build(parts[name])
+        except Exception as error:
+            raise self._explained((section, name), error) from error
+        return part
+
+    def _explained(self, path: tuple[str, str], error: Exception) -> ConfigError:
+        """Return *error*, raised while building the part at *path*, in our words."""
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, ConfigError):  # ours: "option: what; what to do"
+            option, _, what = str(cause).partition(": ")
+            return self._document.error((*path, *option.split(".")), what)
+        if match := _UNKNOWN_OPTION.search(str(cause)):
+            known = self._options(path)
+            hint = did_you_mean(match[1], known) if known else "remove it"
+            return self._document.error((*path, match[1]), f"no such option; {hint}")
+        words = str(error) if cause is error else f"{error}: {cause}"
+        described = (
+            f"cannot be built: {type(cause).__name__}: {words}; see its documentation"
+        )
+        located = self._document.error(path, described)
+        return _NotYetError(located) if " not configured yet" in str(cause) else located
+
+    def _options(self, path: tuple[str, str]) -> list[str]:
+        """Return the options that the class at *path* takes, where that is known."""
+        section, name = path
+        part = self._document.content[section][name]
+        try:
+            factory = part.get("()", part.get("class"))
+            factory = (
+                self._trial.resolve(factory) if isinstance(factory, str) else factory
+            )
+            parameters = inspect.signature(factory).parameters.values()
+        except Exception:  # a class written in C may have no signature
+            return []
+        return [
+            p.name
+            for p in parameters
+            if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}
+        ]
+
+
+class _NotYetError(ConfigError):
+    """A handler names another one that is not built yet."""
+
+
+def _check_references(
+    document: Document,
+    content: dict[str, Any],
+    path: tuple[str, ...],
+    part: dict[str, Any],
+) -> None:
+    """Raise unless every formatter, filter and handler that *part* names exists."""
+    formatter = part.get("formatter")
+    if path[0] == "handlers" and formatter is not None:
+        _check_known(document, content, (*path, "formatter"), formatter)
+    wanted = {
+        "handlers": ["filters"],
+        "loggers": ["filters", "handlers"],
+        "root": ["handlers"],
+    }
+    for key in wanted.get(path[0], []):
+        listed = part.get(key) or []
+        if isinstance(listed, str):
+            raise document.error(
+                (*path, key), f"{listed!r} must be a list; write [{listed}]"
+            )
+        for name in listed:
+            _check_known(document, content, (*path, key), name)
+
+
+def _check_known(
+    document: Document, content: dict[str, Any], path: tuple[str, ...], name: Any
+) -> None:
+    key = path[-1]
+    section = key if key.endswith("s") else key + "s"
+    known = content[section]
+    if isinstance(name, str) and name not in known:
+        noun = section.removesuffix("s")
+        hint = (
+            did_you_mean(name, map(str, known)) if known else f"add it under {section}"
+        )
+        raise document.error(path, f"no {noun} is called {name!r}; {hint}")
+
+
+def _check_level(
+    document: Document, path: tuple[str, ...], logger: dict[str, Any]
+) -> None:
+    level = logger.get("level")
+    if isinstance(level, bool):
+        raise document.error(
+            (*path, "level"),
+            f"YAML reads it as {level}, which logs everything; quote it",
+        )
+    known = logging.getLevelName(level) if isinstance(level, str) else level
+    if level is not None and not isinstance(known, int):
+        hint = did_you_mean(str(level).upper(), _LEVELS)
+        raise document.error((*path, "level"), f"{level!r} is no level; {hint}")

@@ -1,0 +1,178 @@
+"""
+Handlers for dictConfig that write files: the bridge from `logging` to `segments`.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import sys
+
+from chimera_log import options
+from chimera_log.files.segments import Segments
+from chimera_log.options import ConfigError
+from chimera_log.report import report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class RotatingFileHandler(logging.handlers.RotatingFileHandler):
+    """
+    Write each record as one line to a file that rotates by size.
+
+    A drop-in for the standard library's class of that name: change the module
+    path in YAML.  Each record is formatted once, outside the lock; *maxBytes*
+    counts bytes, not characters; and the line is in the kernel's hands before
+    the logging call returns.  Processes may share a file.
+
+    A full file is renamed once, to ``<filename>.<UTC of its first line>.<number>``,
+    and never again.  A record that cannot be written is counted and reported
+    on stderr, at most once a minute; the call that logs never fails.
+
+    The directory and the file are made at the first record, so that a service
+    starts even where they cannot be.
+
+    Args:
+        filename: Where to write.  A leading ``~`` and ``${VAR:-default}`` are
+            expanded.
+        mode: The permission bits of the files, such as ``"0640"`` (the
+            default), kept across rotations whatever the umask; ``"a"`` means
+            the default.
+        maxBytes: Size at which a file counts as full, in bytes or as
+            ``"100 MB"``; 0 never rotates.  A line that is longer has a file of
+            its own.
+        backupCount: Full files kept, the newest; 0 never rotates, as in the
+            standard library.
+        encoding: ``utf-8``, which is all there is.
+        delay: ``True``: the file is opened at the first record.
+        errors: Ignored; what UTF-8 cannot say is escaped.
+
+    Raises:
+        ConfigError: If an option cannot work.
+    """
+
+    def __init__(  # noqa: PLR0917  stdlib's signature
+        self,
+        filename: str | os.PathLike[str],
+        mode: str | int = "a",
+        maxBytes: int | str = 0,  # noqa: N803  stdlib's name
+        backupCount: int = 0,  # noqa: N803  stdlib's name
+        encoding: str | None = None,
+        delay: bool = True,
+        errors: str | None = None,
+    ) -> None:
+        path = _path(filename)
+        if encoding is not None and encoding.lower().replace("_", "-") not in {
+            "utf-8",
+            "utf8",
+        }:
+            raise ConfigError(
+                f"encoding: {encoding!r}: lines are UTF-8; write utf-8, or nothing"
+            )
+        if not options.flag("delay", delay):
+            raise ConfigError(
+                "delay: False: the file is opened at the first record; remove delay"
+            )
+        bits = 0o640 if mode == "a" else options.permissions("mode", mode)
+        super().__init__(
+            path,
+            maxBytes=options.size("maxBytes", maxBytes),
+            backupCount=options.count("backupCount", backupCount),
+            encoding="utf-8",
+            delay=True,
+            errors=errors,
+        )
+        self._failed = 0
+        self._segments = Segments(
+            self.baseFilename,
+            max_bytes=self.maxBytes,
+            backup_count=self.backupCount,
+            mode=bits,
+            on_trouble=self._report,
+        )
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """
+        Filter *record*, then format it outside the lock, and write it.
+
+        A filter that raises has decided nothing: the record is written.
+        """
+        try:
+            passed: Any = self.filter(record)
+        except Exception as error:
+            self._report(
+                f"a filter failed ({type(error).__name__}: {error}); its record is kept"
+            )
+            passed = True
+        if isinstance(
+            passed, logging.LogRecord
+        ):  # Python 3.12: a filter may replace it
+            record = passed
+        if passed:
+            self.emit(record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write *record*; never raises."""
+        try:
+            line = self._line(record)
+            self.acquire()
+            try:
+                self._segments.append(line)
+            finally:
+                self.release()
+        except Exception:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+        """Count a record that was not written, and report it on stderr."""
+        self._failed += 1
+        error = sys.exc_info()[1]
+        self._report(
+            f"{type(error).__name__}: {error}; {self._failed} records not written so far"
+        )
+
+    def doRollover(self) -> None:  # noqa: N802  stdlib's name
+        """Move on to a new file now."""
+        self.acquire()
+        try:
+            self._segments.rotate()
+        finally:
+            self.release()
+
+    def flush(self) -> None:
+        """Do nothing: every line is in the kernel's hands already."""
+
+    def close(self) -> None:
+        """Close the file; a record that still comes opens it again."""
+        self.acquire()
+        try:
+            self._segments.close()
+        finally:
+            self.release()
+        logging.Handler.close(self)
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        format_bytes = getattr(self.formatter, "format_bytes", None)
+        if format_bytes is not None:
+            return bytes(format_bytes(record))
+        return (self.format(record) + self.terminator).encode(
+            "utf-8", "backslashreplace"
+        )
+
+    def _report(self, message: str) -> None:
+        report(f"file {self.baseFilename}", f"{self.baseFilename}: {message}")
+
+
+def _path(filename: Any) -> str:
+    """Return *filename* with its variables expanded, if it can name a file."""
+    given = os.fspath(filename) if isinstance(filename, os.PathLike) else filename
+    if not isinstance(given, str) or not given:
+        raise ConfigError(f"filename: {given!r} is no file name; write text")
+    path = os.path.expanduser(options.expand("filename", given))
+    if path.endswith(os.sep) or os.path.basename(path) in {"", ".", ".."}:
+        raise ConfigError(f"filename: {given!r} names a directory; add a file name")
+    return path

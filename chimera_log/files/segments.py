@@ -1,0 +1,256 @@
+"""
+A log file that grows by whole lines and moves on to a new one when it is full.
+
+The active file has the configured name.  A full one is renamed, once, to
+``<name>.<UTC of its first line>.<number>`` (``chimera.log.20251027T083800Z.000001``):
+numbers only grow and names are never used again, so that whoever copies,
+compresses or lists segments never meets another file under a name it knows.
+
+Each append takes the file's lock (`flock`, so that it goes with the process
+that held it), looks whether the path still names this file, rotates if the
+line does not fit, and writes the line in one call.  A line is in the kernel's
+hands, safe from the death of this process, before `append` returns.
+
+Names are pure functions; `Segments` does the I/O.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import sys
+import time
+import weakref
+from calendar import timegm
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_SEGMENT = re.compile(r"\.(\d{8}T\d{6}Z)\.(\d{6,})")
+# Our own lines, and many others, tell their time within their first bytes.
+_TIME = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)")
+_LOOK_FOR_TIME = 100  # bytes
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+
+
+if sys.platform == "win32":  # one writer per file, which needs no lock
+
+    def _lock(fd: int) -> None:
+        pass
+
+    _unlock = _lock
+else:
+    import fcntl
+
+    def _lock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
+    def _unlock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def segment_name(name: str, first: float, number: int) -> str:
+    """
+    Return the name of a full segment.
+
+    Args:
+        name: The active file's name, without its directory.
+        first: When its first line was written, in seconds since the epoch.
+        number: Its number, at least 1.
+    """
+    return f"{name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(first))}.{number:06d}"
+
+
+def segment_number(name: str, entry: str) -> int | None:
+    """Return the number of directory *entry*, if it is a segment of *name*."""
+    if not entry.startswith(name):
+        return None
+    match = _SEGMENT.fullmatch(entry, len(name))
+    return int(match[2]) if match else None
+
+
+def time_of_line(start: bytes) -> float | None:
+    """Return the time that a line's *start* tells, in seconds since the epoch."""
+    match = _TIME.search(start)
+    if not match:
+        return None
+    try:
+        return float(timegm(tuple(map(int, match.groups()))))
+    except ValueError:  # digits, but no date
+        return None
+
+
+def superfluous(name: str, entries: Iterable[str], keep: int) -> list[str]:
+    """Return the segments of *name* beyond the newest *keep*, the oldest first."""
+    numbered = sorted(
+        (number, entry)
+        for entry in entries
+        if (number := segment_number(name, entry)) is not None
+    )
+    return [entry for _, entry in numbered[: max(len(numbered) - keep, 0)]]
+
+
+class Segments:
+    """
+    The active file at *path* and the full segments beside it.
+
+    Nothing is opened before the first `append`.  Not safe for use by two
+    threads at once; the handler's lock sees to that.
+
+    Args:
+        path: The active file, absolute.
+        max_bytes: Size at which a file counts as full; 0 never rotates.
+        backup_count: Full segments kept; 0 never rotates, as in the standard
+            library.
+        mode: Permission bits of every file made, whatever the umask.
+        on_trouble: Told in words when a rotation failed; the line is written
+            to the old file then.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        max_bytes: int,
+        backup_count: int,
+        mode: int,
+        on_trouble: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._directory, self._name = os.path.split(path)
+        self._max_bytes = max_bytes if backup_count else 0
+        self._backup_count = backup_count
+        self._mode = mode
+        self._on_trouble = on_trouble
+        self._clock = clock
+        self._fd = -1
+        self._inode = (0, 0)
+        self._is_regular = True
+        self._size = 0
+        _open_segments.add(self)
+
+    def append(self, line: bytes) -> None:
+        """
+        Write *line*, whole, to the active file.
+
+        A line longer than *max_bytes* is written whole too, alone in its file.
+
+        Raises:
+            OSError: If the place cannot be written; nothing of the line is
+                left there.
+        """
+        self._lock()
+        try:
+            size = self._size
+            if (
+                self._max_bytes
+                and size
+                and size + len(line) > self._max_bytes
+                and self._rotate()
+            ):
+                size = 0
+            written = os.write(self._fd, line)
+            if written != len(line):
+                # The disk is full: half a line would spoil the next one too.
+                os.ftruncate(self._fd, size)
+                raise OSError(
+                    errno.ENOSPC, "no space left for a whole line", self._path
+                )
+        finally:
+            self._unlock()
+
+    def rotate(self) -> None:
+        """Move on to a new file now, unless this one is empty."""
+        self._lock()
+        try:
+            if self._is_regular and self._size:
+                self._rotate()
+        finally:
+            self._unlock()
+
+    def close(self) -> None:
+        """Close the file; the next `append` opens it again."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _lock(self) -> None:
+        """Hold the lock of the file that *path* names now, opened if need be."""
+        while True:
+            if self._fd < 0:
+                self._open()
+            if not self._is_regular:
+                return
+            _lock(self._fd)
+            try:
+                found = os.stat(self._path)
+                if (found.st_dev, found.st_ino) == self._inode:
+                    self._size = found.st_size
+                    return
+            except FileNotFoundError:
+                pass
+            # Renamed or removed by a sibling or by logrotate.
+            self.close()
+
+    def _unlock(self) -> None:
+        if self._is_regular and self._fd >= 0:
+            _unlock(self._fd)
+
+    def _open(self) -> None:
+        try:
+            fd = os.open(self._path, _FLAGS, self._mode)
+        except FileNotFoundError:
+            os.makedirs(self._directory, exist_ok=True)
+            fd = os.open(self._path, _FLAGS, self._mode)
+        found = os.fstat(fd)
+        self._fd, self._inode = fd, (found.st_dev, found.st_ino)
+        # A terminal, a pipe or /dev/null is written to, never rotated.
+        self._is_regular = stat.S_ISREG(found.st_mode)
+        self._size = 0
+        if self._is_regular and not found.st_size and hasattr(os, "fchmod"):
+            os.fchmod(fd, self._mode)  # what open() made of it, the umask narrowed
+
+    def _rotate(self) -> bool:
+        """Rename the active file and open a new one; whether that worked."""
+        try:
+            entries = os.listdir(self._directory)
+            numbers = [segment_number(self._name, entry) or 0 for entry in entries]
+            full = segment_name(
+                self._name, self._first_time(), max(numbers, default=0) + 1
+            )
+            os.rename(self._path, os.path.join(self._directory, full))
+            old, self._fd = self._fd, -1
+            try:
+                self._lock()
+            finally:
+                os.close(old)
+            for entry in superfluous(self._name, [*entries, full], self._backup_count):
+                os.unlink(os.path.join(self._directory, entry))
+        except OSError as error:
+            self._on_trouble(f"cannot rotate: {error}; writing on")
+        return self._fd >= 0 and self._size == 0
+
+    def _first_time(self) -> float:
+        """Return when the active file's first line was written."""
+        with open(self._path, "rb") as file:
+            first = time_of_line(file.read(_LOOK_FOR_TIME))
+        return self._clock() if first is None else first
+
+
+# A forked child shares the parent's locks with the descriptors it inherits: it
+# lets go of them at once, or a lock could outlive the process that took it.
+_open_segments: weakref.WeakSet[Segments] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for segments in list(_open_segments):
+        segments.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_all)

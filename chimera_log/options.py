@@ -1,0 +1,201 @@
+"""
+Read the option values that people write in YAML: sizes, modes, ``${VAR:-default}``.
+
+Everything here is a pure function of its arguments (and, for variables, of the
+environment); nothing is opened, created or remembered.  Every error is a
+`ConfigError` whose text names the option, the value and the remedy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "TB": 1000**4,
+    "KIB": 1024,
+    "MIB": 1024**2,
+    "GIB": 1024**3,
+    "TIB": 1024**4,
+}
+_SIZE = re.compile(
+    r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][0-9]{1,2})?)\s*([A-Za-z]*)\s*"
+)
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^{}]*))?\}")
+
+
+class ConfigError(ValueError):
+    """
+    A configuration cannot work; nothing was changed when this was raised.
+
+    A `ValueError`, because that is what `logging.config.dictConfig` raises and
+    what programs that call it already catch.
+    """
+
+
+def size(name: str, value: Any, *, minimum: int = 0) -> int:
+    """
+    Return the bytes that *value* means.
+
+    Args:
+        name: The option, for the error.
+        value: A whole number of bytes, or text such as ``"100 MB"`` (10**8
+            bytes), ``"100 MiB"`` (100 * 2**20) or ``"1e8"``, which YAML 1.1
+            hands over as text.
+        minimum: The smallest size that makes sense, in bytes.
+
+    Raises:
+        ConfigError: If *value* is no size, or smaller than *minimum*.
+    """
+    number: float | None = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
+    elif isinstance(value, str) and (match := _SIZE.fullmatch(value)):
+        digits, unit = match[1].replace("_", ""), match[2].upper()
+        if unit in _UNITS:
+            number = (int(digits) if digits.isdigit() else float(digits)) * _UNITS[unit]
+    if number is None:
+        raise ConfigError(
+            f"{name}: {value!r} is not a size; write bytes, or a number with a "
+            "unit such as '100 MB' or '100 MiB'"
+        )
+    if number < minimum:
+        raise ConfigError(
+            f"{name}: {value!r} is too small; use at least {minimum} bytes"
+        )
+    return int(number)
+
+
+def count(name: str, value: Any, *, minimum: int = 0) -> int:
+    """
+    Return *value* if it is a whole number of at least *minimum*.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ConfigError(
+            f"{name}: {value!r} is not a count; write a whole number of at least {minimum}"
+        )
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """
+    Return *value* if it is a boolean.
+
+    Raises:
+        ConfigError: If it is not; the text ``'no'``, say, would count as true.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(
+            f"{name}: {value!r} is not a boolean; write true or false, unquoted"
+        )
+    return value
+
+
+def names(name: str, value: Any) -> tuple[str, ...]:
+    """
+    Return *value*, a list of text, as a tuple.
+
+    Raises:
+        ConfigError: If it is anything else; a lone text would be read letter by
+            letter.
+    """
+    if isinstance(value, str):
+        raise ConfigError(f"{name}: {value!r} must be a list; write [{value}]")
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(
+        isinstance(item, str) for item in value
+    ):
+        raise ConfigError(f"{name}: {value!r} must be a list of text")
+    return tuple(value)
+
+
+def mapping(name: str, value: Any) -> dict[str, Any]:
+    """
+    Return *value*, a mapping with text keys, as a plain dict.
+
+    dictConfig hands nested options over as its own converting containers,
+    which can be neither copied nor pickled.
+
+    Raises:
+        ConfigError: If it is no mapping, or a key is no text.
+    """
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ConfigError(f"{name}: {value!r} must be a mapping with text keys")
+    return {key: value[key] for key in value}
+
+
+def permissions(name: str, value: Any) -> int:
+    """
+    Return the permission bits that *value* means, such as ``0o640``.
+
+    Args:
+        name: The option, for the error.
+        value: Octal digits as text (``"0640"``), or a number of at most 0o777.
+            YAML 1.1 reads an unquoted ``0640`` as octal; YAML 1.2 reads 640,
+            which is refused.
+
+    Raises:
+        ConfigError: If *value* means no permissions.
+    """
+    bits: int | None = None
+    if isinstance(value, str) and re.fullmatch(r"(?:0o?)?[0-7]{3}", value):
+        bits = int(value[-3:], 8)
+    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777:  # noqa: PLR2004  rwxrwxrwx
+        bits = value
+    if bits is None:
+        raise ConfigError(f'{name}: {value!r} is no file mode; write "0640", in quotes')
+    return bits
+
+
+def expand(name: str, value: str, environ: Mapping[str, str] | None = None) -> str:
+    """
+    Return *value* with its variables replaced, as Compose files do.
+
+    ``${NAME}`` must be set; ``${NAME:-default}`` falls back when it is unset or
+    empty; ``${NAME:?message}`` fails with that message.  Any other ``$`` stays:
+    it may be part of a file name.
+
+    Raises:
+        ConfigError: If a variable without a default is unset.
+    """
+    variables = os.environ if environ is None else environ
+
+    def replacement(match: re.Match[str]) -> str:
+        variable, operator, rest = match.groups()
+        found = variables.get(variable)
+        if operator == ":-":
+            return found or str(rest)
+        if not found and operator == ":?":
+            raise ConfigError(f"{name}: {value!r}: {variable} is not set: {rest}")
+        if found is None:
+            raise ConfigError(
+                f"{name}: {value!r}: {variable} is not set; set it, or write "
+                f"${{{variable}:-default}}"
+            )
+        return found
+
+    return _VARIABLE.sub(replacement, value)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the known words, the likeliest first, as the end of an error."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(word, choices, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"use one of {', '.join(choices)}"

@@ -1,0 +1,252 @@
+"""
+What a `logging.LogRecord` says: when, how bad, who, what, and in which context.
+
+Each function here takes a record and returns plain text or a mapping; none
+raises, whatever the record holds, and none changes the record: the next
+handler sees what this one saw.  How the answers become a line is `line`'s
+business.
+
+`bound_context` lives here too: it is where a record's context comes from when
+the call itself does not say it.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import time
+import traceback
+from contextvars import ContextVar
+
+from chimera_log.values import placeholder, plain, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextvars import Token
+    from types import TracebackType
+    from typing import Any, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+# What a record has before anyone adds to it, asked of this Python's own; and
+# what is known to be no context: stdlib formatters leave `message` and
+# `asctime` behind, `taskName` comes with records of Python 3.12, `audit` marks
+# a record for the trail, `color_message` is uvicorn's message again, coloured.
+STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
+    "asctime",
+    "audit",
+    "color_message",
+    "context",
+    "message",
+    "taskName",
+}
+
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("chimera_log.bound_context")
+
+
+class bound_context:  # noqa: N801  reads as the verb it is: `with bound_context(...)`
+    """
+    Add fields to the context of every record made inside.
+
+    Works as a context manager and as a decorator of functions and coroutine
+    functions.  Nested fields add up, the inner one winning.  Each thread and
+    each asyncio task has its own: a task starts with what was bound where it
+    was created, a thread with nothing, and neither can disturb another.
+
+    A record takes the fields when our formatter formats it, which is in the
+    thread that logs unless a queue of somebody else's stands in between.
+
+    Args:
+        fields: Names and values; a call's own ``context=`` wins over them.
+
+    Raises:
+        TypeError: If a generator is decorated; between two of its values it
+            would bind the fields for whoever iterates.
+    """
+
+    def __init__(self, /, **fields: Any) -> None:
+        self._fields = fields
+        # A stack: one instance may be entered again while it is active.
+        self._entered: list[Token[Mapping[str, Any]]] = []
+
+    def __enter__(self) -> None:
+        self._entered.append(_bound.set({**_bound.get({}), **self._fields}))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _bound.reset(self._entered.pop())
+
+    def __call__(self, function: F) -> F:
+        """Return *function*, running with the fields bound."""
+        import inspect  # noqa: PLC0415  only decorating needs it, and it is heavy
+
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(
+            function
+        ):
+            raise TypeError(
+                f"bound_context cannot decorate the generator {function.__qualname__}; "
+                "use `with bound_context(...)` inside it"
+            )
+        fields = self._fields
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def bound(*args: Any, **kwargs: Any) -> Any:
+                with bound_context(**fields):
+                    return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def bound(*args: Any, **kwargs: Any) -> Any:
+                with bound_context(**fields):
+                    return function(*args, **kwargs)
+
+        return bound  # type: ignore[return-value]  # same signature, by wraps
+
+
+def event_of(record: logging.LogRecord) -> str:
+    """
+    Return the formatted message.
+
+    Arguments that do not fit their format are shown beside it, since what they
+    say must not be lost over a typing mistake.
+    """
+    message = record.msg
+    if not record.args:
+        return message if type(message) is str else text(message)
+    try:
+        return str.__str__(str(message) % record.args)
+    except Exception as error:
+        args = text(record.args)
+        return f"{text(message)} {placeholder(f'args {args}: {type(error).__name__}')}"
+
+
+def context_of(record: logging.LogRecord) -> dict[Any, Any]:
+    """
+    Return the context: the call's, over flat extras, over bound fields.
+
+    A dict that the call gave alone is returned as it is, not copied.  What is
+    no mapping, and has no fields either, becomes ``{"value": ...}``.
+    """
+    attributes = record.__dict__
+    context = attributes.get("context")
+    if type(context) is not dict:
+        context = _as_mapping(context)
+    extras = attributes.keys() - STANDARD_ATTRIBUTES
+    bound = _bound.get(None)
+    if not extras and not bound:
+        return context
+    merged = dict(bound or {})
+    merged.update(
+        (name, attributes[name]) for name in list(attributes) if name in extras
+    )
+    merged.update(context)
+    return merged
+
+
+def _as_mapping(context: Any) -> dict[Any, Any]:
+    if context is None:
+        return {}
+    shown = plain(context)
+    return shown if type(shown) is dict else {"value": shown}
+
+
+def exception_of(record: logging.LogRecord) -> dict[str, str] | None:
+    """
+    Return type, message and stack trace of the record's exception, if any.
+
+    The trace holds chained causes, groups and notes as Python prints them,
+    without the ``^^^^`` under each line: to find their place Python 3.13
+    parses every frame's source, which triples the cost.
+
+    A record that crossed a queue may have kept the printed trace only; then
+    that is all there is.
+    """
+    exc_info = record.exc_info
+    if not exc_info:
+        return {"stacktrace": text(record.exc_text)} if record.exc_text else None
+    try:
+        kind, error, trace = exc_info
+        if error is None or kind is None:  # exc_info=True outside an except block
+            return None
+        return {
+            "type": _type_name(kind),
+            "message": text(error),
+            "stacktrace": _stacktrace(kind, error, trace),
+        }
+    except Exception as failure:
+        return {
+            "stacktrace": placeholder(
+                f"unprintable exception: {type(failure).__name__}"
+            )
+        }
+
+
+def stack_of(record: logging.LogRecord) -> str | None:
+    """Return what ``stack_info=True`` asked for, if anything."""
+    return text(record.stack_info) if record.stack_info else None
+
+
+class Clock:
+    """
+    Print times as ISO 8601, UTC, always 27 characters.
+
+    The part up to the second is remembered, since records come in crowds.
+    """
+
+    def __init__(self) -> None:
+        # One attribute, so that threads see both halves of one second.
+        self._second: tuple[int, str] = (0, "1970-01-01T00:00:00")
+
+    def timestamp(self, created: float) -> str:
+        """
+        Return *created*, seconds since the epoch, to the microsecond.
+
+        Rounded, as `datetime.fromtimestamp` does: truncated, 46 % of all times
+        would differ from it.  A time that no calendar has is the epoch.
+        """
+        try:
+            second = int(created // 1)
+            micros = round((created - second) * 1_000_000)
+            if micros == 1_000_000:  # noqa: PLR2004  carried over by rounding
+                second, micros = second + 1, 0
+            known, prefix = self._second
+            if second != known:
+                prefix = "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(second)[:6]  # noqa: UP031
+                if len(prefix) != 19:  # noqa: PLR2004  beyond the year 9999
+                    return "1970-01-01T00:00:00.000000Z"
+                self._second = (second, prefix)
+        except Exception:  # a record made by hand may hold anything
+            return "1970-01-01T00:00:00.000000Z"
+        return f"{prefix}.{micros:06d}Z"
+
+
+def _type_name(kind: type) -> str:
+    if kind.__module__ in {"builtins", "__main__"}:
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _stacktrace(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> str:
+    report = traceback.TracebackException(kind, error, trace, compact=True)
+    _drop_carets(report)
+    return "".join(report.format()).rstrip("\n")
+
+
+def _drop_carets(report: traceback.TracebackException) -> None:
+    if sys.version_info >= (3, 11):
+        reports = [report]
+        for one in reports:  # grows while it is walked; a trace has no cycles
+            for frame in one.stack:
+                frame.colno = None
+            inner = (one.__cause__, one.__context__, *(one.exceptions or ()))
+            reports += [each for each in inner if each]

@@ -1,0 +1,263 @@
+"""
+Find secrets in what is about to be logged, and nothing else.
+
+Two things give a secret away: the name it is kept under (``password``,
+``X-Api-Key``, ``private_key``) and, in free text, its surroundings (the user
+info of a URL, the key in a provider's address, a bearer token).  A bare
+``0x`` and 64 hex digits may be a private key, but is nearly always a
+transaction hash, and evidence: it is hidden under a secret's name only.
+
+`Redactor` decides; it holds no record and does no I/O.  An ordinary record
+costs it one look into a cache per key and a few substring searches.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import namedtuple
+
+from chimera_log import options
+from chimera_log.options import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+REDACTED = "[redacted]"
+_MAX_KEYS = 10_000  # verdicts remembered; keys made from data must not pile up
+
+# In a trading bot `quote_token` is a coin: of the token names only these are secret.
+SECRET_KEYS = (
+    "*password",
+    "*passwd",
+    "*passphrase",
+    "*secret",
+    "*secret_key",
+    "*secret_access_key",
+    "token",
+    "*access_token",
+    "*api_token",
+    "*auth_token",
+    "*bearer_token",
+    "*bot_token",
+    "*id_token",
+    "*refresh_token",
+    "*security_token",
+    "*session_token",
+    "*api_key",
+    "*private_key",
+    "*priv_key",
+    "*signing_key",
+    "*encryption_key",
+    "*authorization",
+    "cookie",
+    "set_cookie",
+    "*credentials",
+    "*mnemonic",
+    "*seed_phrase",
+    "*recovery_phrase",
+)
+
+_KEY = r"(?!0x)[\w-]{16,}"  # long, and no hash or address
+_PROVIDERS = (
+    "alchemy(?:api)?|ankr|blastapi|blockpi|chainstack|drpc|getblock|helius(?:-rpc)?|infura"
+    "|llamarpc|moralis|nodereal|quiknode|tenderly|zan"
+)
+_QUERY_KEYS = (
+    r"api[-_]?key|[a-z]*(?:access|auth|session)[-_]?token|token|dkey|key|password|secret"
+    r"|sig(?:nature)?|x-amz-(?:credential|security-token|signature)"
+)
+
+
+# Where to look first, cheaply; what is secret there; what remains of it.
+_Search = namedtuple("_Search", ["hints", "pattern", "rest"])
+
+# Each pattern is anchored so that a text made to be slow is still searched in
+# one pass: no two starts share what follows them.
+_SEARCHES = (
+    # user:password@ in a URL
+    _Search(("://",), r"(?<=://)[^\s/?#@\"'<>]+(?:@[^\s/?#@\"'<>]+)*@", f"{REDACTED}@"),
+    # ?api_key=... in a URL
+    _Search(
+        ("://",),
+        rf"(?i)(?<=[?&])({_QUERY_KEYS})=(?!0x)[^&\s#\"'<>]+",
+        rf"\1={REDACTED}",
+    ),
+    # https://name.quiknode.pro/KEY/, https://rpc.ankr.com/eth/KEY
+    _Search(
+        ("://",),
+        rf"(?i)(://[\w.-]*\b(?:{_PROVIDERS})\.[a-z]+(?::\d+)?/(?:[^\s?#\"'<>]{{0,80}}?/)??){_KEY}",
+        rf"\1{REDACTED}",
+    ),
+    # wss://anything.example/ws/v3/KEY
+    _Search(
+        ("://",), rf"(://[^\s?#\"'<>/]+/(?:ws/|rpc/)?v\d+/){_KEY}", rf"\1{REDACTED}"
+    ),
+    _Search(
+        ("://",), r"(://api\.telegram\.org/(?:file/)?bot)[\w:-]+", rf"\1{REDACTED}"
+    ),
+    _Search(
+        ("://",),
+        r"(://(?:hooks\.slack\.com/\w+|(?:\w+\.)?discord(?:app)?\.com/api/webhooks))/[\w/-]+",
+        rf"\1/{REDACTED}",
+    ),
+    _Search(
+        ("earer", "EARER"), r"(?i)\b(bearer)(\s+)[\w.~+/=-]{8,}", rf"\1\2{REDACTED}"
+    ),
+    # A digit or padding tells credentials from prose: "basic configuration".
+    _Search(
+        ("asic", "ASIC"),
+        r"(?i)\b(basic)(\s+)(?=[a-z+/]*[\d=])[\w+/=]{8,}",
+        rf"\1\2{REDACTED}",
+    ),
+    # AWS: an access key's id, and the secret key beside its name
+    _Search(("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", REDACTED),
+    _Search(
+        ("ecret", "ECRET"),
+        r"(?i)(secret_?(?:access_?)?key[\"']?\s?[=:]\s?[\"']?)[\w/+=]{16,}",
+        rf"\1{REDACTED}",
+    ),
+    # JSON web tokens
+    _Search(("eyJ",), r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", REDACTED),
+    _Search(
+        ("PRIVATE KEY",),
+        r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+        REDACTED,
+    ),
+)
+_HINTS = tuple(dict.fromkeys(hint for search in _SEARCHES for hint in search.hints))
+
+
+class Redactor:
+    """
+    Say which keys and which parts of a text are secret.
+
+    Args:
+        keys: Names of secret keys, compared without case and without ``-``,
+            ``_``, ``.`` and spaces; a ``*`` at either end stands for anything,
+            so that ``*api_key`` covers ``X-Api-Key`` and ``alchemyApiKey``.
+            ``default`` stands for the built-in list, and ``!token`` takes a
+            name out again; the last one that matches decides.
+        patterns: Regular expressions; what they match in any text is hidden,
+            besides the built-in ones.  Each is tried on every text.
+
+    Raises:
+        ConfigError: If a pattern does not compile, or matches the empty text.
+    """
+
+    def __init__(
+        self, keys: Iterable[str] = ("default",), patterns: Iterable[str] = ()
+    ) -> None:
+        self.hidden = _Verdicts(keys)
+        self._patterns = [_own(pattern) for pattern in patterns]
+
+    @classmethod
+    def from_option(cls, value: Any) -> Redactor | None:
+        """
+        Return what the formatter's option ``redact`` asks for.
+
+        Args:
+            value: ``True`` for the defaults, ``False`` for none, or a mapping
+                with ``keys``, ``patterns`` or both.
+
+        Raises:
+            ConfigError: If it is anything else.
+        """
+        if isinstance(value, bool):
+            return cls() if value else None
+        if not isinstance(value, dict):
+            raise ConfigError(
+                f"redact: {value!r} must be true, false, or a mapping with keys and patterns"
+            )
+        given = options.mapping("redact", value)
+        for name in given.keys() - {"keys", "patterns"}:
+            hint = options.did_you_mean(name, ("keys", "patterns"))
+            raise ConfigError(f"redact: unknown key {name!r}; {hint}")
+        return cls(
+            options.names("redact.keys", given.get("keys", ["default"])),
+            options.names("redact.patterns", given.get("patterns", [])),
+        )
+
+    def suspects(self, line: str) -> bool:
+        """
+        Whether *line*, JSON text, may hold a secret that `scrub` would find.
+
+        No hint contains a character that JSON escapes, so that a finished line
+        may be searched instead of every text in it.
+        """
+        if self._patterns:
+            return True
+        for hint in _HINTS:  # noqa: SIM110  any() would build a generator per line
+            if hint in line:
+                return True
+        return False
+
+    def scrub(self, text: str) -> str:
+        """Return *text* with every secret in it replaced."""
+        for search in _SEARCHES:
+            for hint in search.hints:
+                if hint in text:
+                    text = _compiled(search.pattern).sub(search.rest, text)
+                    break
+        for pattern in self._patterns:
+            text = pattern.sub(REDACTED, text)
+        return text
+
+
+class _Verdicts(dict[str, bool]):
+    """Whether each key is secret; decided once, then looked up."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__()
+        self._patterns: list[tuple[str, bool]] = []
+        for name in names:
+            patterns = SECRET_KEYS if name == "default" else (name.lstrip("!"),)
+            secret = not name.startswith("!")
+            self._patterns += [(_bare(pattern), secret) for pattern in patterns]
+
+    def __missing__(self, key: str) -> bool:
+        bare, verdict = _bare(key), False
+        for pattern, secret in self._patterns:
+            if _matches(bare, pattern):
+                verdict = secret
+        if len(self) < _MAX_KEYS:
+            self[key] = verdict
+        return verdict
+
+
+_SEPARATORS = str.maketrans("", "", "-_. ")
+
+
+def _bare(key: str) -> str:
+    """Return *key* as it is compared."""
+    return key.translate(_SEPARATORS).casefold()
+
+
+def _matches(key: str, pattern: str) -> bool:
+    """Whether *key* is *pattern*, whose ends may be a ``*``."""
+    name = pattern.strip("*")
+    if pattern.startswith("*"):
+        return name in key if pattern.endswith("*") else key.endswith(name)
+    return key.startswith(name) if pattern.endswith("*") else key == name
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # Compiled when first needed: all of them at import would cost 10 ms.
+    return re.compile(pattern)
+
+
+def _own(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(
+            f"redact.patterns: {pattern!r} is no regular expression: {error}"
+        ) from error
+    if compiled.match(""):
+        raise ConfigError(
+            f"redact.patterns: {pattern!r} matches the empty text; make it match the secret"
+        )
+    return compiled

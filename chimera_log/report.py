@@ -1,0 +1,104 @@
+"""
+Tell the operator on stderr what could not be done, without flooding.
+
+A handler that cannot do its work must say so, but never through `logging` (it
+would call itself), never through `warnings` (which `captureWarnings` turns into
+logging), and never once per record.  `Reporter` prints at most one line a
+minute for each kind of trouble and counts what it held back.  It never raises.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import sys
+import threading
+import time
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INTERVAL = 60.0  # seconds between two lines of one kind
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+MAX_KINDS = 1000  # kinds remembered; a hostile name cannot fill the memory
+
+
+class Reporter:
+    """
+    Print at most one line per kind and minute.
+
+    Lines held back are counted and told with the next line of that kind, or by
+    `close` at exit; none is dropped in silence.
+
+    Args:
+        clock: Seconds that never go back.
+        write: Takes one finished line; the default writes to `sys.stderr`.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        write: Callable[[str], object] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._write = write or _to_stderr
+        # Reentrant: a signal handler may report while its own thread is here.
+        self._lock = threading.RLock()
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, kind: str, message: str) -> None:
+        """
+        Report *message*, unless its *kind* was reported within the last minute.
+
+        Args:
+            kind: What is rate-limited together, such as ``"files: rotate"``.
+            message: One line; what happened, the cause, what was done instead.
+        """
+        with self._lock:
+            line = self._due(kind, message, self._clock())
+        if line is not None:
+            self._say(line)
+
+    def close(self) -> None:
+        """Tell how many lines were held back; called once, at exit."""
+        kinds, self._kinds = self._kinds, {}
+        for kind, (_, held) in kinds.items():
+            if held:
+                self._say(f"chimera_log: {kind}: {held} more not shown\n")
+
+    def after_fork(self) -> None:
+        """Start clean in a forked child: what was held back is its parent's."""
+        self._lock = threading.RLock()
+        self._kinds = {}
+
+    def _due(self, kind: str, message: str, now: float) -> str | None:
+        last, held = self._kinds.get(kind, (float("-inf"), 0))
+        if now - last < INTERVAL:
+            self._kinds[kind] = (last, held + 1)
+            return None
+        if len(self._kinds) >= MAX_KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = (now, 0)
+        more = f" ({held} more like this not shown)" if held else ""
+        # One line, whatever a path or an exception's text contains.
+        shown = _CONTROL.sub(lambda match: repr(match[0])[1:-1], message)
+        return f"chimera_log: {shown}{more}\n"
+
+    def _say(self, line: str) -> None:
+        with suppress(Exception):  # there is nowhere left to say it
+            self._write(line)
+
+
+def _to_stderr(line: str) -> None:
+    if sys.stderr is not None:  # pythonw and daemons have none
+        sys.stderr.write(line)
+        sys.stderr.flush()
+
+
+report = Reporter()
+atexit.register(report.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=report.after_fork)

@@ -1,0 +1,439 @@
+"""
+Turn anything a caller may log into strict JSON text.
+
+The promise: every value becomes JSON that every reader accepts and reads the
+same way, and no value can raise, loop for ever, forge a line or take the rest
+of the record with it.  What cannot be shown becomes a marked placeholder such
+as ``[cycle]`` or ``[unprintable Order: ValueError]``.
+
+Two roads lead there.  Plain data (dicts with text keys, lists, text, small
+integers, and the scalars below) goes straight to the C encoder of `json`;
+everything else is first made plain by a careful walk.  Types of other packages
+are known by name, so that none is imported to be recognised: an object of a
+type can only exist where its module was loaded.
+
+Nothing here knows log records, and nothing does I/O.
+"""
+
+from __future__ import annotations
+
+import json.encoder
+import re
+import sys
+from collections.abc import Mapping, Set
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+# Readers keep numbers in doubles (JavaScript, jq, Lua): RFC 7493, section 2.2.
+MAX_EXACT_INT = 2**53 - 1
+# jq 1.6 stops reading at depth 256.
+MAX_DEPTH = 200
+# A few shared lists can spell out billions of values; no record needs so many.
+MAX_VALUES = 100_000
+MAX_ZEROS = 400  # of a decimal written out; 1E+999999 stays as it is
+_MAX_TYPES = 1_000
+
+# What json leaves as it is, though a line break to some reader or an order to a
+# terminal: DEL and C1 controls, line separators, bidirectional overrides.
+# Lone surrogates cannot be written as UTF-8, and DuckDB refuses their escape.
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def placeholder(what: str) -> str:
+    """Return the mark that stands where a value cannot be shown."""
+    return f"[{what}]"
+
+
+def text(value: object) -> str:
+    """
+    Return `str` of *value*, or a placeholder if that raises.
+    """
+    if type(value) is str:
+        return value
+    try:
+        shown = str(value)
+        # A subclass's __str__ may return another subclass, with its own ideas.
+        return str.__str__(shown)
+    except Exception as error:
+        return placeholder(
+            f"unprintable {type(value).__name__}: {type(error).__name__}"
+        )
+
+
+def escape(line: str) -> str:
+    r"""
+    Return JSON text without the characters that could forge a line.
+
+    They all stand inside strings, so that escaping the text is escaping the
+    values.  A lone surrogate becomes the six characters ``\uXXXX``.
+    """
+    if line.isascii() and "\x7f" not in line:
+        return line
+    return _UNSAFE.sub(_escaped, line)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    is_surrogate = 0xD800 <= code <= 0xDFFF  # noqa: PLR2004  their block in Unicode
+    return f"\\\\u{code:04x}" if is_surrogate else f"\\u{code:04x}"
+
+
+class Encoder:
+    """
+    Encode values as JSON text, hiding what must not be seen.
+
+    Args:
+        hidden: Whether the value under a key is a secret.
+        secret: What stands in its place.
+    """
+
+    def __init__(
+        self,
+        hidden: Mapping[str, bool] | None = None,
+        secret: str = "[redacted]",  # noqa: S107  it stands for one
+    ) -> None:
+        self._hidden = hidden if hidden is not None else _Nothing()
+        self._secret = secret
+
+    def encode(self, value: Any) -> str:
+        """Return *value* as JSON text; control characters are not yet escaped."""
+        try:
+            if _is_plain(value, self._hidden):
+                return _encode(value)
+        except Exception:  # noqa: S110  NaN, or changed by another thread meanwhile
+            pass
+        return _encode(self.plain(value))
+
+    def plain(self, value: Any, scrub: Callable[[str], str] | None = None) -> Any:
+        """
+        Return *value* as plain data: what JSON has, secrets hidden.
+
+        Args:
+            value: Anything.
+            scrub: Applied to every text on the way, keys included.
+        """
+        return _Walk(self._hidden, self._secret, scrub).visit(value, 0)
+
+
+def plain(value: Any) -> Any:
+    """Return *value* as plain data, with nothing hidden."""
+    return Encoder().plain(value)
+
+
+class _Nothing(dict[str, bool]):
+    """Hides no key."""
+
+    def __missing__(self, key: str) -> bool:
+        return False
+
+
+def _is_plain(  # noqa: PLR0912  one loop for every value of every record: no calls
+    root: Any, hidden: Mapping[str, bool]
+) -> bool:
+    """Whether the C encoder alone makes of *root* what `_Walk` would."""
+    if type(root) not in _CONTAINERS:
+        return False
+    containers = [root]
+    room = MAX_VALUES
+    for container in containers:  # grows while it is walked
+        room -= len(container)
+        if room < 0:
+            return False
+        if type(container) is dict:
+            for key in container:
+                if type(key) is not str or hidden[key]:
+                    return False
+            values: Iterable[Any] = container.values()
+        else:
+            values = container
+        for value in values:
+            kind = type(value)
+            if kind is str or kind in _SCALARS:
+                continue
+            if kind is int:
+                if not -MAX_EXACT_INT <= value <= MAX_EXACT_INT:
+                    return False
+            elif kind in _CONTAINERS:
+                # Ends a cycle too, and keeps the depth within bounds.
+                if len(containers) == MAX_DEPTH:
+                    return False
+                containers.append(value)
+            else:
+                return False
+    return True
+
+
+def _default(value: Any) -> Any:
+    """Return a scalar's JSON form; the C encoder asks for each one it meets."""
+    return _SCALARS[type(value)](value)
+
+
+def _make_encoder() -> Callable[[Any], str]:
+    fast = getattr(json.encoder, "c_make_encoder", None)
+    if fast is None:  # PyPy
+        return json.JSONEncoder(
+            ensure_ascii=False,
+            check_circular=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            default=_default,
+        ).encode
+    # Built once: JSONEncoder.encode builds one per call, half as slow again.
+    # No memory of visited containers: `_is_plain` lets no cycle through.
+    chunks = fast(
+        None,
+        _default,
+        json.encoder.encode_basestring,
+        None,
+        ":",
+        ",",
+        False,
+        False,
+        False,
+    )
+    return lambda value: "".join(chunks(value, 0))
+
+
+_encode = _make_encoder()
+encode_text: Callable[[str], str] = json.encoder.encode_basestring
+
+
+class _Walk:
+    """
+    One careful walk through a value that is not plain.
+
+    Args:
+        hidden: Whether the value under a key is a secret.
+        secret: What stands in its place.
+        scrub: Applied to every text.
+    """
+
+    def __init__(
+        self,
+        hidden: Mapping[str, bool],
+        secret: str,
+        scrub: Callable[[str], str] | None,
+    ) -> None:
+        self._hidden = hidden
+        self._secret = secret
+        self._scrub = scrub
+        self._above: set[int] = set()  # ids of the containers around this value
+        self._left = MAX_VALUES
+
+    def visit(self, value: Any, depth: int) -> Any:
+        """Return the plain form of *value*, which lies *depth* levels deep."""
+        try:
+            return self._visit(value, depth)
+        except Exception as error:
+            return placeholder(
+                f"unprintable {type(value).__name__}: {type(error).__name__}"
+            )
+
+    def _visit(self, value: Any, depth: int) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            return placeholder("too large")
+        kind = type(value)
+        if kind is str:
+            return self._scrub(value) if self._scrub else value
+        if value is None or kind is bool:
+            return value
+        if depth >= MAX_DEPTH:
+            return placeholder("too deep")
+        if id(value) in self._above:
+            return placeholder("cycle")
+        self._above.add(id(value))
+        try:
+            return self._convert(kind)(self, value, depth + 1)
+        finally:
+            self._above.discard(id(value))
+
+    @staticmethod
+    def _convert(kind: type) -> Callable[[_Walk, Any, int], Any]:
+        convert = _CONVERTERS.get(kind)
+        if convert is None:
+            convert = _converter(kind)
+            if len(_CONVERTERS) < _MAX_TYPES:  # classes made in a loop must not pile up
+                _CONVERTERS[kind] = convert
+        return convert
+
+    def object(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+        """Return *items* as a JSON object; keys that become equal are told apart."""
+        result: dict[str, Any] = {}
+        for key, value in items:
+            name = shown = self._key(key, depth)
+            number = 2
+            while name in result:
+                name = f"{shown}~{number}"
+                number += 1
+            hide = self._hidden[shown]
+            result[name] = self._secret if hide else self.visit(value, depth)
+            if self._left < 0:
+                break
+        return result
+
+    def array(self, items: Iterable[Any], depth: int) -> list[Any]:
+        """Return *items* as a JSON array."""
+        result = []
+        for item in items:
+            result.append(self.visit(item, depth))
+            if self._left < 0:
+                break
+        return result
+
+    def _key(self, key: Any, depth: int) -> str:
+        if key is None or isinstance(key, bool):
+            return {None: "null", True: "true", False: "false"}[key]
+        shown = self.visit(key, depth)
+        return shown if type(shown) is str else text(shown)
+
+
+def _whole(value: int) -> int | str:
+    if -MAX_EXACT_INT <= value <= MAX_EXACT_INT:
+        return value
+    try:
+        return str(value)
+    except ValueError:  # CPython prints at most 4,300 digits (CVE-2020-10735)
+        return hex(value)
+
+
+def _real(value: float) -> float | str:
+    if value - value == 0:  # finite
+        return value
+    if value != value:  # noqa: PLR0124  only NaN differs from itself
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def _decimal(value: Any) -> str:
+    if not value.is_finite():
+        return str(value)  # NaN, sNaN, Infinity, -Infinity
+    return format(value, "f") if abs(value.adjusted()) <= MAX_ZEROS else str(value)
+
+
+def _datetime(value: Any) -> str:
+    offset = value.utcoffset()
+    if offset is None:
+        # Nobody said which clock this is; a "Z" would be our invention.
+        return str(value.isoformat(timespec="microseconds"))
+    utc = value.replace(tzinfo=None) - offset
+    return f"{utc.isoformat(timespec='microseconds')}Z"
+
+
+def _bytes(value: Any) -> str:
+    return "0x" + bytes(value).hex()
+
+
+def _exception(value: BaseException) -> str:
+    # str(TimeoutError()) is empty: the type is half of what happened.
+    return f"{type(value).__qualname__}: {text(value)}"
+
+
+def _sorted(values: Iterable[Any]) -> list[Any]:
+    items = list(values)
+    try:
+        return sorted(items)
+    except Exception:  # mixed types have no order of their own
+        return sorted(items, key=lambda item: (type(item).__name__, text(item)))
+
+
+def _fields(value: Any, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    for name in names:
+        yield name, getattr(value, name, placeholder("not set"))
+
+
+def _item_of(value: Any) -> Any:
+    item = value.item()
+    return str(value) if type(item) is type(value) else item  # longdouble has no other
+
+
+def _array_of(value: Any) -> Any:
+    # numpy's str shortens what is large; tolist() would make it larger.
+    return value.tolist() if value.size <= MAX_VALUES else str(value)
+
+
+# A scalar has a JSON form of its own and nothing inside.  By name: see above.
+_SCALARS_BY_NAME: dict[str, Callable[[Any], Any]] = {
+    "datetime.date": lambda value: value.isoformat(),
+    "datetime.datetime": _datetime,
+    "datetime.time": lambda value: value.isoformat(),
+    "datetime.timedelta": lambda value: value.total_seconds(),
+    "decimal.Decimal": _decimal,
+    "pathlib.PurePath": str,
+    "pathlib._local.PurePath": str,  # Python 3.13
+    "uuid.UUID": str,
+    "builtins.bytes": _bytes,
+    "builtins.bytearray": _bytes,
+    "builtins.memoryview": _bytes,
+    "builtins.BaseException": _exception,
+}
+
+# What has something inside is unwrapped, and that is visited in turn.
+_WRAPPERS_BY_NAME: dict[str, Callable[[Any], Any]] = {
+    "enum.Enum": lambda value: value.value,
+    "numpy.generic": _item_of,
+    "numpy.ndarray": _array_of,
+    "collections.deque": list,
+    "pydantic.main.BaseModel": lambda value: value.model_dump(),
+    "pydantic.v1.main.BaseModel": lambda value: value.dict(),
+}
+
+_CONTAINERS = frozenset({dict, list, tuple})
+# Exact types whose form is known; the C encoder handles the first three itself.
+_SCALARS: dict[type, Callable[[Any], Any]] = {
+    float: _real,
+    bool: bool,
+    type(None): text,
+}
+_CONVERTERS: dict[type, Callable[[_Walk, Any, int], Any]] = {
+    dict: lambda walk, value, depth: walk.object(list(value.items()), depth),
+    list: lambda walk, value, depth: walk.array(value, depth),
+    tuple: lambda walk, value, depth: walk.array(value, depth),
+    int: lambda walk, value, depth: _whole(value),  # noqa: ARG005
+    float: lambda walk, value, depth: _real(value),  # noqa: ARG005
+}
+
+
+def _converter(kind: type) -> Callable[[_Walk, Any, int], Any]:
+    """Return what makes a value of type *kind* plain; decided once per type."""
+    for base in kind.__mro__:
+        name = f"{base.__module__}.{base.__qualname__}"
+        if (scalar := _SCALARS_BY_NAME.get(name)) is not None:
+            if len(_SCALARS) < _MAX_TYPES:
+                _SCALARS[kind] = scalar  # from now on the fast road takes it
+            return lambda walk, value, depth: walk.visit(scalar(value), depth)
+        if (unwrap := _WRAPPERS_BY_NAME.get(name)) is not None:
+            return lambda walk, value, depth: walk.visit(unwrap(value), depth)
+    return _structural_converter(kind)
+
+
+def _structural_converter(kind: type) -> Callable[[_Walk, Any, int], Any]:
+    """Return what makes a value plain by the shape of its type."""
+    if issubclass(kind, str):
+        return lambda walk, value, depth: walk.visit(str.__str__(value), depth)
+    if issubclass(kind, int):
+        return lambda walk, value, depth: _whole(int.__index__(value))  # noqa: ARG005
+    if issubclass(kind, float):
+        return lambda walk, value, depth: _real(float.__float__(value))  # noqa: ARG005
+    if names := _field_names(kind):
+        return lambda walk, value, depth: walk.object(_fields(value, names), depth)
+    if issubclass(kind, Mapping):
+        return lambda walk, value, depth: walk.object(list(value.items()), depth)
+    if issubclass(kind, (list, tuple)):
+        return lambda walk, value, depth: walk.array(value, depth)
+    if issubclass(kind, Set):
+        return lambda walk, value, depth: walk.array(_sorted(value), depth)
+    return lambda walk, value, depth: walk.visit(text(value), depth)
+
+
+def _field_names(kind: type) -> tuple[str, ...]:
+    """Return the fields that a dataclass, attrs class or namedtuple declares."""
+    if hasattr(kind, "__dataclass_fields__"):
+        return tuple(field.name for field in sys.modules["dataclasses"].fields(kind))
+    if hasattr(kind, "__attrs_attrs__"):
+        return tuple(attribute.name for attribute in kind.__attrs_attrs__)
+    # A namedtuple's names say more than its order.
+    return tuple(getattr(kind, "_fields", ())) if issubclass(kind, tuple) else ()

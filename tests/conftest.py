@@ -1,0 +1,107 @@
+"""
+Every test starts with untouched logging and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from chimera_log import report
+from chimera_log.config import hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The machines are shared: a slow example says nothing about the code.
+settings.register_profile(
+    "default",
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("long", settings.get_profile("default"), max_examples=5_000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let ``-m long`` mean long property tests as well."""
+    settings.load_profile("long" if config.getoption("-m") == "long" else "default")
+
+
+@pytest.fixture(autouse=True)
+def _untouched_logging() -> Iterator[None]:
+    """Restore loggers, hooks and the reporter, and close what was opened."""
+    root, manager = logging.getLogger(), logging.Logger.manager
+    handlers, level, loggers = root.handlers[:], root.level, dict(manager.loggerDict)
+    excepthooks = sys.excepthook, threading.excepthook
+    report.report.after_fork()
+    yield
+    hooks.remove()
+    sys.excepthook, threading.excepthook = excepthooks
+    logging.captureWarnings(capture=False)
+    for name in set(manager.loggerDict) - set(loggers):
+        left = manager.loggerDict.pop(name)
+        if isinstance(left, logging.Logger):
+            for handler in left.handlers:
+                handler.close()
+    for name, before in loggers.items():
+        if isinstance(before, logging.Logger) and before.name != "root":
+            before.handlers[:] = []
+            before.filters[:] = []
+            before.setLevel(logging.NOTSET)
+            before.propagate, before.disabled = True, False
+        manager.loggerDict[name] = before
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
+            handler.close()
+    for handler in handlers:
+        if handler not in root.handlers:
+            root.addHandler(handler)
+    root.setLevel(level)
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """No test may leave a thread or a file descriptor."""
+    threads, descriptors = set(threading.enumerate()), _descriptors()
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in threads]
+    assert [] == left
+    opened = _descriptors()
+    if len(opened) > len(descriptors):
+        warnings.simplefilter("ignore")
+        pytest.fail(f"left open: {set(opened.items()) - set(descriptors.items())}")
+
+
+def _descriptors() -> dict[str, str]:
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:  # the one that listed them
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that configure us come from the test alone."""
+    for name in list(os.environ):
+        if name.startswith(("CHIMERA_LOG", "AWS_")):
+            monkeypatch.delenv(name)
+
+
+def record(message: object = "event", *args: object, **attributes: object) -> logging.LogRecord:
+    """Return a record as `logging` would make it, then with *attributes*."""
+    made = logging.LogRecord("bot", logging.INFO, __file__, 1, message, args, None)  # type: ignore[arg-type]  # hostile messages are the point
+    made.__dict__.update(attributes)
+    return made
