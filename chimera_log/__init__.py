@@ -14,7 +14,8 @@ A record's way, which is also the map of this package::
     LogRecord --> record             what it says: time, event, context
                     |                             bound_context adds to it
                   line               as one line of JSON, in a layout
-                    |   values       anything -> strict JSON
+                    |   values       anything -> strict JSON, by the natural forms
+                    |   forms        that types have
                     |   redact       which parts are secret
                     v
               formatters             JsonFormatter
@@ -27,22 +28,24 @@ A record's way, which is also the map of this package::
     options  sizes, modes, ${VAR:-default}          report  trouble, on stderr
 """
 
-from chimera_log.config import init_logging
-from chimera_log.events import (
-    get_logger,
-    log_execution_attempt,
-    log_performance_metrics,
-    log_safety_violation,
-    log_state_divergence,
-    log_state_transition,
-)
-from chimera_log.files import RotatingFileHandler
-from chimera_log.filters import ExecutionAuditFilter
-from chimera_log.formatters import JsonFormatter
-from chimera_log.options import ConfigError
-from chimera_log.record import bound_context
-
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from chimera_log.config import init_logging
+    from chimera_log.events import (
+        get_logger,
+        log_execution_attempt,
+        log_performance_metrics,
+        log_safety_violation,
+        log_state_divergence,
+        log_state_transition,
+    )
+    from chimera_log.files import RotatingFileHandler
+    from chimera_log.filters import ExecutionAuditFilter
+    from chimera_log.formatters import JsonFormatter
+    from chimera_log.options import ConfigError
+    from chimera_log.record import bound_context
 
 __all__ = [
     "ConfigError",
@@ -58,3 +61,34 @@ __all__ = [
     "log_state_divergence",
     "log_state_transition",
 ]
+
+# Where each name lives.  Loaded when first asked for, so that a module that
+# only logs does not pay for the reading of configuration files.
+_HOMES = {
+    "ConfigError": "options",
+    "ExecutionAuditFilter": "filters",
+    "JsonFormatter": "formatters",
+    "RotatingFileHandler": "files",
+    "bound_context": "record",
+    "get_logger": "events",
+    "init_logging": "config",
+    "log_execution_attempt": "events",
+    "log_performance_metrics": "events",
+    "log_safety_violation": "events",
+    "log_state_divergence": "events",
+    "log_state_transition": "events",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  not needed again
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import logging
 
+from chimera_log.forms import text
 from chimera_log.record import STANDARD_ATTRIBUTES
-from chimera_log.values import plain, text
+from chimera_log.values import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections import namedtuple
 
 from chimera_log import record as records
+from chimera_log.forms import placeholder, text
 from chimera_log.options import ConfigError, did_you_mean
-from chimera_log.values import Encoder, encode_text, escape, placeholder, text
+from chimera_log.values import Encoder, encode_text, escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ environment); nothing is opened, created or remembered.  Every error is a
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 
@@ -194,6 +193,8 @@ def expand(name: str, value: str, environ: Mapping[str, str] | None = None) -> s
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the known words, the likeliest first, as the end of an error."""
+    import difflib  # noqa: PLC0415  only an error needs it
+
     choices = sorted(known)
     close = difflib.get_close_matches(word, choices, n=1)
     if close:

@@ -19,7 +19,8 @@ import time
 import traceback
 from contextvars import ContextVar
 
-from chimera_log.values import placeholder, plain, text
+from chimera_log.forms import placeholder, text
+from chimera_log.values import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,10 +7,8 @@ of the record with it.  What cannot be shown becomes a marked placeholder such
 as ``[cycle]`` or ``[unprintable Order: ValueError]``.
 
 Two roads lead there.  Plain data (dicts with text keys, lists, text, small
-integers, and the scalars below) goes straight to the C encoder of `json`;
-everything else is first made plain by a careful walk.  Types of other packages
-are known by name, so that none is imported to be recognised: an object of a
-type can only exist where its module was loaded.
+integers, and the scalars of `forms`) goes straight to the C encoder of `json`;
+everything else is first made plain by a careful walk.
 
 Nothing here knows log records, and nothing does I/O.
 """
@@ -19,48 +17,36 @@ from __future__ import annotations
 
 import json.encoder
 import re
-import sys
 from collections.abc import Mapping, Set
+
+from chimera_log.forms import (
+    MAX_EXACT_INT,
+    SCALARS,
+    WRAPPERS,
+    field_names,
+    fields,
+    in_order,
+    placeholder,
+    real,
+    text,
+    whole,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import Any
 
-# Readers keep numbers in doubles (JavaScript, jq, Lua): RFC 7493, section 2.2.
-MAX_EXACT_INT = 2**53 - 1
 # jq 1.6 stops reading at depth 256.
 MAX_DEPTH = 200
 # A few shared lists can spell out billions of values; no record needs so many.
 MAX_VALUES = 100_000
-MAX_ZEROS = 400  # of a decimal written out; 1E+999999 stays as it is
 _MAX_TYPES = 1_000
 
 # What json leaves as it is, though a line break to some reader or an order to a
 # terminal: DEL and C1 controls, line separators, bidirectional overrides.
 # Lone surrogates cannot be written as UTF-8, and DuckDB refuses their escape.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def placeholder(what: str) -> str:
-    """Return the mark that stands where a value cannot be shown."""
-    return f"[{what}]"
-
-
-def text(value: object) -> str:
-    """
-    Return `str` of *value*, or a placeholder if that raises.
-    """
-    if type(value) is str:
-        return value
-    try:
-        shown = str(value)
-        # A subclass's __str__ may return another subclass, with its own ideas.
-        return str.__str__(shown)
-    except Exception as error:
-        return placeholder(
-            f"unprintable {type(value).__name__}: {type(error).__name__}"
-        )
 
 
 def escape(line: str) -> str:
@@ -291,100 +277,10 @@ class _Walk:
         return shown if type(shown) is str else text(shown)
 
 
-def _whole(value: int) -> int | str:
-    if -MAX_EXACT_INT <= value <= MAX_EXACT_INT:
-        return value
-    try:
-        return str(value)
-    except ValueError:  # CPython prints at most 4,300 digits (CVE-2020-10735)
-        return hex(value)
-
-
-def _real(value: float) -> float | str:
-    if value - value == 0:  # finite
-        return value
-    if value != value:  # noqa: PLR0124  only NaN differs from itself
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
-
-
-def _decimal(value: Any) -> str:
-    if not value.is_finite():
-        return str(value)  # NaN, sNaN, Infinity, -Infinity
-    return format(value, "f") if abs(value.adjusted()) <= MAX_ZEROS else str(value)
-
-
-def _datetime(value: Any) -> str:
-    offset = value.utcoffset()
-    if offset is None:
-        # Nobody said which clock this is; a "Z" would be our invention.
-        return str(value.isoformat(timespec="microseconds"))
-    utc = value.replace(tzinfo=None) - offset
-    return f"{utc.isoformat(timespec='microseconds')}Z"
-
-
-def _bytes(value: Any) -> str:
-    return "0x" + bytes(value).hex()
-
-
-def _exception(value: BaseException) -> str:
-    # str(TimeoutError()) is empty: the type is half of what happened.
-    return f"{type(value).__qualname__}: {text(value)}"
-
-
-def _sorted(values: Iterable[Any]) -> list[Any]:
-    items = list(values)
-    try:
-        return sorted(items)
-    except Exception:  # mixed types have no order of their own
-        return sorted(items, key=lambda item: (type(item).__name__, text(item)))
-
-
-def _fields(value: Any, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    for name in names:
-        yield name, getattr(value, name, placeholder("not set"))
-
-
-def _item_of(value: Any) -> Any:
-    item = value.item()
-    return str(value) if type(item) is type(value) else item  # longdouble has no other
-
-
-def _array_of(value: Any) -> Any:
-    # numpy's str shortens what is large; tolist() would make it larger.
-    return value.tolist() if value.size <= MAX_VALUES else str(value)
-
-
-# A scalar has a JSON form of its own and nothing inside.  By name: see above.
-_SCALARS_BY_NAME: dict[str, Callable[[Any], Any]] = {
-    "datetime.date": lambda value: value.isoformat(),
-    "datetime.datetime": _datetime,
-    "datetime.time": lambda value: value.isoformat(),
-    "datetime.timedelta": lambda value: value.total_seconds(),
-    "decimal.Decimal": _decimal,
-    "pathlib.PurePath": str,
-    "pathlib._local.PurePath": str,  # Python 3.13
-    "uuid.UUID": str,
-    "builtins.bytes": _bytes,
-    "builtins.bytearray": _bytes,
-    "builtins.memoryview": _bytes,
-    "builtins.BaseException": _exception,
-}
-
-# What has something inside is unwrapped, and that is visited in turn.
-_WRAPPERS_BY_NAME: dict[str, Callable[[Any], Any]] = {
-    "enum.Enum": lambda value: value.value,
-    "numpy.generic": _item_of,
-    "numpy.ndarray": _array_of,
-    "collections.deque": list,
-    "pydantic.main.BaseModel": lambda value: value.model_dump(),
-    "pydantic.v1.main.BaseModel": lambda value: value.dict(),
-}
-
 _CONTAINERS = frozenset({dict, list, tuple})
 # Exact types whose form is known; the C encoder handles the first three itself.
 _SCALARS: dict[type, Callable[[Any], Any]] = {
-    float: _real,
+    float: real,
     bool: bool,
     type(None): text,
 }
@@ -392,8 +288,8 @@ _CONVERTERS: dict[type, Callable[[_Walk, Any, int], Any]] = {
     dict: lambda walk, value, depth: walk.object(list(value.items()), depth),
     list: lambda walk, value, depth: walk.array(value, depth),
     tuple: lambda walk, value, depth: walk.array(value, depth),
-    int: lambda walk, value, depth: _whole(value),  # noqa: ARG005
-    float: lambda walk, value, depth: _real(value),  # noqa: ARG005
+    int: lambda walk, value, depth: whole(value),  # noqa: ARG005
+    float: lambda walk, value, depth: real(value),  # noqa: ARG005
 }
 
 
@@ -401,11 +297,11 @@ def _converter(kind: type) -> Callable[[_Walk, Any, int], Any]:
     """Return what makes a value of type *kind* plain; decided once per type."""
     for base in kind.__mro__:
         name = f"{base.__module__}.{base.__qualname__}"
-        if (scalar := _SCALARS_BY_NAME.get(name)) is not None:
+        if (scalar := SCALARS.get(name)) is not None:
             if len(_SCALARS) < _MAX_TYPES:
                 _SCALARS[kind] = scalar  # from now on the fast road takes it
             return lambda walk, value, depth: walk.visit(scalar(value), depth)
-        if (unwrap := _WRAPPERS_BY_NAME.get(name)) is not None:
+        if (unwrap := WRAPPERS.get(name)) is not None:
             return lambda walk, value, depth: walk.visit(unwrap(value), depth)
     return _structural_converter(kind)
 
@@ -415,25 +311,15 @@ def _structural_converter(kind: type) -> Callable[[_Walk, Any, int], Any]:
     if issubclass(kind, str):
         return lambda walk, value, depth: walk.visit(str.__str__(value), depth)
     if issubclass(kind, int):
-        return lambda walk, value, depth: _whole(int.__index__(value))  # noqa: ARG005
+        return lambda walk, value, depth: whole(int.__index__(value))  # noqa: ARG005
     if issubclass(kind, float):
-        return lambda walk, value, depth: _real(float.__float__(value))  # noqa: ARG005
-    if names := _field_names(kind):
-        return lambda walk, value, depth: walk.object(_fields(value, names), depth)
+        return lambda walk, value, depth: real(float.__float__(value))  # noqa: ARG005
+    if names := field_names(kind):
+        return lambda walk, value, depth: walk.object(fields(value, names), depth)
     if issubclass(kind, Mapping):
         return lambda walk, value, depth: walk.object(list(value.items()), depth)
     if issubclass(kind, (list, tuple)):
         return lambda walk, value, depth: walk.array(value, depth)
     if issubclass(kind, Set):
-        return lambda walk, value, depth: walk.array(_sorted(value), depth)
+        return lambda walk, value, depth: walk.array(in_order(value), depth)
     return lambda walk, value, depth: walk.visit(text(value), depth)
-
-
-def _field_names(kind: type) -> tuple[str, ...]:
-    """Return the fields that a dataclass, attrs class or namedtuple declares."""
-    if hasattr(kind, "__dataclass_fields__"):
-        return tuple(field.name for field in sys.modules["dataclasses"].fields(kind))
-    if hasattr(kind, "__attrs_attrs__"):
-        return tuple(attribute.name for attribute in kind.__attrs_attrs__)
-    # A namedtuple's names say more than its order.
-    return tuple(getattr(kind, "_fields", ())) if issubclass(kind, tuple) else ()

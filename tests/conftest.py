@@ -9,6 +9,8 @@ import os
 import sys
 import threading
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,9 +32,30 @@ settings.register_profile(
 settings.register_profile("long", settings.get_profile("default"), max_examples=5_000)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let CI insist on what it could have installed."""
+    parser.addoption(
+        "--no-avoidable-skips",
+        action="store_true",
+        help="fail if a test was skipped for want of anything but another Python",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let ``-m long`` mean long property tests as well."""
     settings.load_profile("long" if config.getoption("-m") == "long" else "default")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if a test was skipped that could have run, where CI insists."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not session.config.getoption("--no-avoidable-skips"):
+        return
+    for skipped in reporter.stats.get("skipped", []):
+        if "needs Python" not in str(skipped.longrepr):
+            reporter.write_line(f"avoidable skip: {skipped.nodeid}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True)
@@ -72,23 +95,22 @@ def _untouched_logging() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     """No test may leave a thread or a file descriptor."""
-    threads, descriptors = set(threading.enumerate()), _descriptors()
+    threads, before = set(threading.enumerate()), descriptors()
     yield
     left = [thread for thread in threading.enumerate() if thread not in threads]
     assert [] == left
-    opened = _descriptors()
-    if len(opened) > len(descriptors):
+    opened = descriptors()
+    if len(opened) > len(before):
         warnings.simplefilter("ignore")
-        pytest.fail(f"left open: {set(opened.items()) - set(descriptors.items())}")
+        pytest.fail(f"left open: {set(opened.items()) - set(before.items())}")
 
 
-def _descriptors() -> dict[str, str]:
+def descriptors() -> dict[str, str]:
+    """Return the open file descriptors, and what each one names."""
     found = {}
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            found[number] = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:  # the one that listed them
-            continue
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one that lists them
+            found[entry.name] = str(entry.readlink())
     return found
 
 
@@ -100,8 +122,10 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def record(message: object = "event", *args: object, **attributes: object) -> logging.LogRecord:
+def record(
+    message: object = "event", *args: object, **attributes: object
+) -> logging.LogRecord:
     """Return a record as `logging` would make it, then with *attributes*."""
-    made = logging.LogRecord("bot", logging.INFO, __file__, 1, message, args, None)  # type: ignore[arg-type]  # hostile messages are the point
+    made = logging.LogRecord("bot", logging.INFO, __file__, 1, message, args, None)
     made.__dict__.update(attributes)
     return made

@@ -8,7 +8,6 @@ A rehearsal fails first, says where, and touches nothing that runs.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import logging.config
 import re
@@ -137,6 +136,8 @@ class _Rehearsal:
 
     def _options(self, path: tuple[str, str]) -> list[str]:
         """Return the options that the class at *path* takes, where that is known."""
+        import inspect  # noqa: PLC0415  only an error needs it, and it is heavy
+
         section, name = path
         part = self._document.content[section][name]
         try:

@@ -23,7 +23,6 @@ import stat
 import sys
 import time
 import weakref
-from calendar import timegm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def segment_number(name: str, entry: str) -> int | None:
 
 def time_of_line(start: bytes) -> float | None:
     """Return the time that a line's *start* tells, in seconds since the epoch."""
+    from calendar import timegm  # noqa: PLC0415  only a rotation needs it
+
     match = _TIME.search(start)
     if not match:
         return None

@@ -1,0 +1,180 @@
+"""
+What the README and the docs say is run and compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import chimera_log
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "LOGGING.md").read_text()
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the fenced blocks of *text* in *language*."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def run(program: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run *program* beside a copy of the shipped configuration."""
+    (directory / "logging.yaml").write_text((ROOT / "logging.yaml").read_text())
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=directory,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def without_times(lines: list[str]) -> list[dict[str, Any]]:
+    """Return JSON *lines* without their timestamps, whose form is checked."""
+    found = [json.loads(line) for line in lines]
+    for each in found:
+        assert 27 == len(each.pop("timestamp"))
+    return found
+
+
+class TestReadme:
+    def test_ten_lines_print_what_they_say(self, tmp_path: Path) -> None:
+        """
+        The first program prints the lines shown below it, and files them so.
+        """
+        expected = without_times(blocks(README, "json")[0].splitlines())
+
+        done = run(blocks(README, "python")[0], tmp_path)
+
+        assert "" == done.stderr
+        assert expected == without_times(done.stdout.splitlines())
+        everything = (tmp_path / "logs" / "chimera.log").read_text().splitlines()
+        trail = (tmp_path / "logs" / "executions.log").read_text().splitlines()
+        assert expected == without_times(everything)
+        assert expected[1:] == without_times(trail)
+
+    def test_table_names_keys_that_exist(self) -> None:
+        """
+        Every key in "I want to change" can be found in logging.yaml.
+        """
+        document = yaml.safe_load((ROOT / "logging.yaml").read_text())
+        table = README.split("## I want to change")[1].split("\n\n")[2]
+        keys = re.findall(r"`([a-z*<][\w.*<>]*\.[\w.*<>]+)`", table)
+
+        assert 12 <= len(keys)
+        for key in keys:
+            assert _found(document, key), key
+
+    def test_error_is_what_is_printed(self, tmp_path: Path) -> None:
+        """
+        The error shown is the one that this mistake causes, word for word.
+        """
+        expected = blocks(README, "text")[0].strip()
+        shipped = (ROOT / "logging.yaml").read_text()
+        mistake = shipped.replace("maxBytes: 100 MB", "maxBytes: 100 XB", 1)
+        (tmp_path / "logging.yaml").write_text(mistake)
+
+        with pytest.raises(chimera_log.ConfigError) as caught:
+            chimera_log.init_logging(tmp_path / "logging.yaml")
+
+        assert expected == str(caught.value).replace(f"{tmp_path}{os.sep}", "")
+
+    def test_ci_runs_the_test_command(self) -> None:
+        """
+        CI sets up and runs the tests with README's own words.
+        """
+        script = (ROOT / ".ci" / "run").read_text().splitlines()
+
+        assert blocks(README, "sh")[1].strip() in script
+
+    def test_ci_runs_the_demo_command(self) -> None:
+        """
+        CI runs the demo with README's own words.
+        """
+        assert blocks(README, "sh")[0].strip() in (ROOT / ".ci" / "run").read_text()
+
+    def test_links_lead_somewhere(self) -> None:
+        """
+        Every file that the README and the docs link to exists.
+        """
+        for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+            for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def _found(document: Any, key: str) -> bool:
+    """Whether *key*, dotted, names something in *document*."""
+    found = [document]
+    for part in re.sub(r"loggers\.(\w+)\.access", r"loggers.\1_access", key).split("."):
+        name = part.replace("_access", ".access")
+        anything = part == "*" or part.startswith("<")
+        commented = name in {"static", "fields"}
+        found = [
+            value
+            for each in found
+            for inner, value in each.items()
+            if anything or inner == name or commented
+        ]
+        found = [each for each in found if isinstance(each, dict)] or found
+    return bool(found)
+
+
+class TestGuide:
+    def test_blocks_run_in_order(self, tmp_path: Path) -> None:
+        """
+        The guide's Python is one program that runs without an error.
+        """
+        done = run("\n".join(blocks(GUIDE, "python")), tmp_path)
+
+        assert (0, "") == (done.returncode, done.stderr)
+        events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+        assert "slow response" in events
+        assert 10 == len(events)
+
+    def test_formatter_options_load(self, tmp_path: Path) -> None:
+        """
+        The options shown are accepted, and do what is said of them.
+        """
+        part = yaml.safe_load(blocks(GUIDE, "yaml")[0])
+        program = f"""
+import logging, chimera_log
+chimera_log.init_logging({{
+    "version": 1, **{part!r},
+    "handlers": {{"it": {{"class": "logging.StreamHandler", "formatter": "json",
+                          "stream": "ext://sys.stdout"}}}},
+    "root": {{"level": "INFO", "handlers": ["it"]}},
+}})
+logging.info("acct-12345678", extra={{"card_pin": 1, "token": "WETH"}})
+"""
+        (line,) = run(program, tmp_path).stdout.splitlines()
+        found = json.loads(line)
+
+        assert ["@timestamp", "message", "line"] == list(found)[:3]
+        assert "[redacted]" == found["message"]
+        assert {"card_pin": "[redacted]", "token": "WETH"} == found["context"]
+        assert "bot" == found["service"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs(path: Path, tmp_path: Path) -> None:
+    """
+    Each example prints lines of JSON and nothing else.
+    """
+    done = run(path.read_text(), tmp_path)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [] != [json.loads(line) for line in done.stdout.splitlines()]
+    assert "hunter2" not in done.stdout
