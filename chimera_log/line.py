@@ -184,7 +184,7 @@ class Layout:
         ]
         end = "" if cut is None else ',"truncated":true'
         template = "{" + ",".join(fields) + self._static.replace("%", "%%") + end + "}"
-        if len(self._templates) < _MAX_TEMPLATES:
+        if len(self._templates) < _MAX_TEMPLATES and len(template) < MIN_LINE_BYTES:
             self._templates[key] = template
         return template
 

@@ -17,6 +17,7 @@ import logging
 import sys
 import time
 import traceback
+from collections import namedtuple
 from contextvars import ContextVar
 
 from chimera_log.forms import placeholder, text
@@ -24,8 +25,7 @@ from chimera_log.values import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from contextvars import Token
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any, TypeVar
 
@@ -44,7 +44,11 @@ STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
     "taskName",
 }
 
-_bound: ContextVar[Mapping[str, Any]] = ContextVar("chimera_log.bound_context")
+# What is bound here, and what will be again once that is over.
+_Binding = namedtuple("_Binding", ["fields", "outer"])
+_bound: ContextVar[_Binding | None] = ContextVar(
+    "chimera_log.bound_context", default=None
+)
 
 
 class bound_context:  # noqa: N801  reads as the verb it is: `with bound_context(...)`
@@ -69,11 +73,11 @@ class bound_context:  # noqa: N801  reads as the verb it is: `with bound_context
 
     def __init__(self, /, **fields: Any) -> None:
         self._fields = fields
-        # A stack: one instance may be entered again while it is active.
-        self._entered: list[Token[Mapping[str, Any]]] = []
 
     def __enter__(self) -> None:
-        self._entered.append(_bound.set({**_bound.get({}), **self._fields}))
+        outer = _bound.get()
+        known = outer.fields if outer else {}
+        _bound.set(_Binding({**known, **self._fields}, outer))
 
     def __exit__(
         self,
@@ -81,7 +85,10 @@ class bound_context:  # noqa: N801  reads as the verb it is: `with bound_context
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _bound.reset(self._entered.pop())
+        # No token to reset: a generator may be closed in another context than it
+        # was started in, where the token would raise.
+        inner = _bound.get()
+        _bound.set(inner.outer if inner else None)
 
     def __call__(self, function: F) -> F:
         """Return *function*, running with the fields bound."""
@@ -141,10 +148,10 @@ def context_of(record: logging.LogRecord) -> dict[Any, Any]:
     if type(context) is not dict:
         context = _as_mapping(context)
     extras = attributes.keys() - STANDARD_ATTRIBUTES
-    bound = _bound.get(None)
+    bound = _bound.get()
     if not extras and not bound:
         return context
-    merged = dict(bound or {})
+    merged = dict(bound.fields) if bound else {}
     merged.update(
         (name, attributes[name]) for name in list(attributes) if name in extras
     )

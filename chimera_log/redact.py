@@ -127,7 +127,6 @@ _SEARCHES = (
         REDACTED,
     ),
 )
-_HINTS = tuple(dict.fromkeys(hint for search in _SEARCHES for hint in search.hints))
 
 
 class Redactor:
@@ -187,12 +186,22 @@ class Redactor:
         No hint contains a character that JSON escapes, so that a finished line
         may be searched instead of every text in it.
         """
-        if self._patterns:
-            return True
-        for hint in _HINTS:  # noqa: SIM110  any() would build a generator per line
-            if hint in line:
-                return True
-        return False
+        # Every hint of `_SEARCHES`, spelled out: a loop costs three times as much,
+        # and this is asked of every line.
+        return (
+            "://" in line
+            or "earer" in line
+            or "EARER" in line
+            or "asic" in line
+            or "ASIC" in line
+            or "ecret" in line
+            or "ECRET" in line
+            or "AKIA" in line
+            or "ASIA" in line
+            or "eyJ" in line
+            or "PRIVATE KEY" in line
+            or bool(self._patterns)
+        )
 
     def scrub(self, text: str) -> str:
         """Return *text* with every secret in it replaced."""
