@@ -1,0 +1,1 @@
+"""Ratios against peers and against ourselves; run by hand."""
