@@ -12,6 +12,7 @@ asked is its own affair, and `values` stands ready.
 from __future__ import annotations
 
 import sys
+from itertools import islice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 # Readers keep numbers in doubles (JavaScript, jq, Lua): RFC 7493, section 2.2.
 MAX_EXACT_INT = 2**53 - 1
-MAX_ARRAY = 100_000  # values of a numpy array written out
+# A few shared lists can spell out billions of values; no record needs so many.
+MAX_VALUES = 100_000
+REDACTED = "[redacted]"  # stands where a secret was
+_NAME_OF_TYPE = vars(type)["__name__"].__get__
 _MAX_ZEROS = 400  # of a decimal written out; 1E+999999 stays as it is
 
 
@@ -40,9 +44,18 @@ def text(value: object) -> str:
         # A subclass's __str__ may return another subclass, with its own ideas.
         return str.__str__(shown)
     except Exception as error:
-        return placeholder(
-            f"unprintable {type(value).__name__}: {type(error).__name__}"
-        )
+        return unprintable(value, error)
+
+
+def unprintable(value: object, error: Exception) -> str:
+    """Return the mark for a *value* that raised *error* when it was to be shown."""
+    return placeholder(f"unprintable {_type_name(value)}: {_type_name(error)}")
+
+
+def _type_name(value: object) -> str:
+    # Not type(value).__name__: a metaclass may have other ideas of that.
+    name: str = _NAME_OF_TYPE(type(value))
+    return name
 
 
 def whole(value: int) -> int | str:
@@ -75,7 +88,10 @@ def _datetime(value: Any) -> str:
     if offset is None:
         # Nobody said which clock this is; a "Z" would be our invention.
         return str(value.isoformat(timespec="microseconds"))
-    utc = value.replace(tzinfo=None) - offset
+    try:
+        utc = value.replace(tzinfo=None) - offset
+    except OverflowError:  # the first or last hours of the calendar
+        return str(value.isoformat(timespec="microseconds"))
     return f"{utc.isoformat(timespec='microseconds')}Z"
 
 
@@ -90,7 +106,7 @@ def _exception(value: BaseException) -> str:
 
 def in_order(values: Iterable[Any]) -> list[Any]:
     """Return *values*, a set's, in an order that does not change from run to run."""
-    items = list(values)
+    items = list(islice(values, MAX_VALUES + 1))
     try:
         return sorted(items)
     except Exception:  # mixed types have no order of their own
@@ -110,7 +126,10 @@ def _item_of(value: Any) -> Any:
 
 def _array_of(value: Any) -> Any:
     # numpy's str shortens what is large; tolist() would make it larger.
-    return value.tolist() if value.size <= MAX_ARRAY else str(value)
+    values = 1
+    for length in value.shape:
+        values *= max(length, 1)  # an array of no columns still has rows
+    return value.tolist() if values <= MAX_VALUES else str(value)
 
 
 # A scalar has a JSON form of its own and nothing inside.  By name: see above.
@@ -122,6 +141,8 @@ SCALARS: dict[str, Callable[[Any], Any]] = {
     "decimal.Decimal": _decimal,
     "pathlib.PurePath": str,
     "pathlib._local.PurePath": str,  # Python 3.13
+    "numpy.datetime64": str,  # its item() of nanoseconds is a bare integer
+    "numpy.timedelta64": str,
     "uuid.UUID": str,
     "builtins.bytes": _bytes,
     "builtins.bytearray": _bytes,
@@ -135,7 +156,7 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "numpy.generic": _item_of,
     "numpy.ndarray": _array_of,
     "collections.deque": list,
-    "pydantic.main.BaseModel": lambda value: value.model_dump(),
+    "pydantic.main.BaseModel": lambda value: value.model_dump(warnings=False),
     "pydantic.v1.main.BaseModel": lambda value: value.dict(),
 }
 

@@ -18,6 +18,7 @@ import re
 from collections import namedtuple
 
 from chimera_log import options
+from chimera_log.forms import REDACTED
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-REDACTED = "[redacted]"
 _MAX_KEYS = 10_000  # verdicts remembered; keys made from data must not pile up
 
 # In a trading bot `quote_token` is a coin: of the token names only these are secret.

@@ -18,9 +18,12 @@ from __future__ import annotations
 import json.encoder
 import re
 from collections.abc import Mapping, Set
+from itertools import islice
 
 from chimera_log.forms import (
     MAX_EXACT_INT,
+    MAX_VALUES,
+    REDACTED,
     SCALARS,
     WRAPPERS,
     field_names,
@@ -29,6 +32,7 @@ from chimera_log.forms import (
     placeholder,
     real,
     text,
+    unprintable,
     whole,
 )
 
@@ -39,14 +43,14 @@ if TYPE_CHECKING:
 
 # jq 1.6 stops reading at depth 256.
 MAX_DEPTH = 200
-# A few shared lists can spell out billions of values; no record needs so many.
-MAX_VALUES = 100_000
+
 _MAX_TYPES = 1_000
 
 # What json leaves as it is, though a line break to some reader or an order to a
 # terminal: DEL and C1 controls, line separators, bidirectional overrides.
 # Lone surrogates cannot be written as UTF-8, and DuckDB refuses their escape.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def escape(line: str) -> str:
@@ -62,9 +66,12 @@ def escape(line: str) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    is_surrogate = 0xD800 <= code <= 0xDFFF  # noqa: PLR2004  their block in Unicode
-    return f"\\\\u{code:04x}" if is_surrogate else f"\\u{code:04x}"
+    extra = "\\" if _SURROGATE.match(match[0]) else ""
+    return f"{extra}\\u{ord(match[0]):04x}"
+
+
+def _escaped_surrogate(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 class Encoder:
@@ -73,22 +80,18 @@ class Encoder:
 
     Args:
         hidden: Whether the value under a key is a secret.
-        secret: What stands in its place.
     """
 
-    def __init__(
-        self,
-        hidden: Mapping[str, bool] | None = None,
-        secret: str = "[redacted]",  # noqa: S107  it stands for one
-    ) -> None:
+    def __init__(self, hidden: Mapping[str, bool] | None = None) -> None:
         self._hidden = hidden if hidden is not None else _Nothing()
-        self._secret = secret
 
     def encode(self, value: Any) -> str:
         """Return *value* as JSON text; control characters are not yet escaped."""
         try:
             if _is_plain(value, self._hidden):
-                return _encode(value)
+                shown = _encode(value)
+                if shown.isascii() or not _SURROGATE.search(shown):
+                    return shown
         except Exception:  # noqa: S110  NaN, or changed by another thread meanwhile
             pass
         return _encode(self.plain(value))
@@ -101,7 +104,7 @@ class Encoder:
             value: Anything.
             scrub: Applied to every text on the way, keys included.
         """
-        return _Walk(self._hidden, self._secret, scrub).visit(value, 0)
+        return _Walk(self._hidden, scrub).visit(value, 0)
 
 
 def plain(value: Any) -> Any:
@@ -187,36 +190,34 @@ _encode = _make_encoder()
 encode_text: Callable[[str], str] = json.encoder.encode_basestring
 
 
+_CONSTANTS = {None: "null", True: "true", False: "false"}
+
+
 class _Walk:
     """
     One careful walk through a value that is not plain.
 
     Args:
         hidden: Whether the value under a key is a secret.
-        secret: What stands in its place.
         scrub: Applied to every text.
     """
 
     def __init__(
         self,
         hidden: Mapping[str, bool],
-        secret: str,
         scrub: Callable[[str], str] | None,
     ) -> None:
         self._hidden = hidden
-        self._secret = secret
         self._scrub = scrub
         self._above: set[int] = set()  # ids of the containers around this value
-        self._left = MAX_VALUES
+        self._left = MAX_VALUES + 1  # and the outermost
 
     def visit(self, value: Any, depth: int) -> Any:
         """Return the plain form of *value*, which lies *depth* levels deep."""
         try:
             return self._visit(value, depth)
         except Exception as error:
-            return placeholder(
-                f"unprintable {type(value).__name__}: {type(error).__name__}"
-            )
+            return unprintable(value, error)
 
     def _visit(self, value: Any, depth: int) -> Any:
         self._left -= 1
@@ -227,7 +228,7 @@ class _Walk:
             return self._scrub(value) if self._scrub else value
         if value is None or kind is bool:
             return value
-        if depth >= MAX_DEPTH:
+        if depth > MAX_DEPTH:
             return placeholder("too deep")
         if id(value) in self._above:
             return placeholder("cycle")
@@ -249,14 +250,14 @@ class _Walk:
     def object(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
         """Return *items* as a JSON object; keys that become equal are told apart."""
         result: dict[str, Any] = {}
+        equal: dict[str, int] = {}
         for key, value in items:
             name = shown = self._key(key, depth)
-            number = 2
             while name in result:
-                name = f"{shown}~{number}"
-                number += 1
+                equal[shown] = equal.get(shown, 1) + 1
+                name = f"{shown}~{equal[shown]}"
             hide = self._hidden[shown]
-            result[name] = self._secret if hide else self.visit(value, depth)
+            result[name] = REDACTED if hide else self.visit(value, depth)
             if self._left < 0:
                 break
         return result
@@ -271,10 +272,15 @@ class _Walk:
         return result
 
     def _key(self, key: Any, depth: int) -> str:
-        if key is None or isinstance(key, bool):
-            return {None: "null", True: "true", False: "false"}[key]
-        shown = self.visit(key, depth)
-        return shown if type(shown) is str else text(shown)
+        kind = type(key)
+        if key is None or kind is bool:
+            return _CONSTANTS[key]
+        shown = key if kind is str else self.visit(key, depth)
+        shown = shown if type(shown) is str else text(shown)
+        if self._scrub and kind is str:
+            shown = self._scrub(shown)
+        # Escaped here as well, lest it become equal to its neighbour later.
+        return shown if shown.isascii() else _SURROGATE.sub(_escaped_surrogate, shown)
 
 
 _CONTAINERS = frozenset({dict, list, tuple})
@@ -317,7 +323,9 @@ def _structural_converter(kind: type) -> Callable[[_Walk, Any, int], Any]:
     if names := field_names(kind):
         return lambda walk, value, depth: walk.object(fields(value, names), depth)
     if issubclass(kind, Mapping):
-        return lambda walk, value, depth: walk.object(list(value.items()), depth)
+        return lambda walk, value, depth: walk.object(
+            islice(value.items(), MAX_VALUES + 1), depth
+        )
     if issubclass(kind, (list, tuple)):
         return lambda walk, value, depth: walk.array(value, depth)
     if issubclass(kind, Set):
