@@ -51,7 +51,8 @@ class ContextLogger(logging.LoggerAdapter):  # type: ignore[type-arg]  # not gen
     ) -> tuple[Any, MutableMapping[str, Any]]:
         """Move ``context=`` to where `logging` carries it."""
         context = kwargs.pop("context", None)
-        extra = dict(kwargs.get("extra") or {})
+        given = kwargs.get("extra") or {}
+        extra = dict(given) if isinstance(given, dict) else {"extra": given}
         refused = {
             name: extra.pop(name) for name in list(extra) if name in _FORBIDDEN_EXTRA
         }

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-# jq 1.6 stops reading at depth 256.
-MAX_DEPTH = 200
+# One deeper line makes the whole file unreadable: DuckDB 2.0 ends at 127 levels,
+# jq 1.6 at 128 nested objects, and the line itself is one.
+MAX_DEPTH = 100
 
 _MAX_TYPES = 1_000
 

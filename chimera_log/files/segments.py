@@ -133,6 +133,7 @@ class Segments:
         self._inode = (0, 0)
         self._is_regular = True
         self._size = 0
+        self._last_number = 0
         _open_segments.add(self)
 
     def append(self, line: bytes) -> None:
@@ -221,15 +222,20 @@ class Segments:
         try:
             entries = os.listdir(self._directory)
             numbers = [segment_number(self._name, entry) or 0 for entry in entries]
-            full = segment_name(
-                self._name, self._first_time(), max(numbers, default=0) + 1
-            )
+            number = max([self._last_number, *numbers]) + 1
+            full = segment_name(self._name, self._first_time(), number)
             os.rename(self._path, os.path.join(self._directory, full))
+            # Remembered too: what lay here may have been moved away meanwhile.
+            self._last_number = number
             old, self._fd = self._fd, -1
             try:
                 self._lock()
-            finally:
-                os.close(old)
+            except OSError:
+                # Better a line in the full file than none; the next one tries again.
+                self.close()
+                self._fd = old
+                raise
+            os.close(old)
             for entry in superfluous(self._name, [*entries, full], self._backup_count):
                 os.unlink(os.path.join(self._directory, entry))
         except OSError as error:

@@ -1,0 +1,323 @@
+"""
+The shipped ``logging.yaml``, unchanged, in real servers.
+
+Each way to start is run once, serves 200 requests and is stopped; the tests
+then look at what it left.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.support import (
+    LOAD,
+    PATIENCE,
+    SHIPPED,
+    environment,
+    lines_of,
+    parsed,
+    run_python,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REQUESTS = 200
+MORE_REQUESTS = 20  # at a time, until each worker has served
+CLIENTS = 8
+
+APP = "tests.integration.support"
+UVICORN = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", "0"]
+UVICORN += ["--log-config", str(SHIPPED), "--timeout-worker-healthcheck", "30"]
+GUNICORN = [sys.executable, "-m", "gunicorn", f"{APP}:wsgi"]
+GUNICORN_CONF = f"""
+from pathlib import Path
+import yaml
+
+bind = "127.0.0.1:0"
+workers = 2
+control_socket_disable = True
+logconfig_dict = yaml.safe_load(Path({str(SHIPPED)!r}).read_text(encoding="utf-8"))
+"""
+
+ADDRESS = re.compile(r"(?:running on|Listening at:) http://127\.0\.0\.1:(\d+)")
+BOOT = re.compile(r"(?:Started server process \[|Booting worker with pid: )(\d+)")
+ACCESS = re.compile(r'"GET /(\d+) HTTP/1\.1" 200')
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server to be started, and what its logging says of itself."""
+
+    command: list[str]
+    workers: int
+    name: str
+    ready: str
+
+
+SERVERS = {
+    "uvicorn": Server(
+        [*UVICORN, f"{APP}:asgi"], 1, "uvicorn", "Application startup complete"
+    ),
+    "uvicorn-2-workers": Server(
+        [*UVICORN, "--workers", "2", f"{APP}:asgi"],
+        2,
+        "uvicorn",
+        "Application startup complete",
+    ),
+    "gunicorn": Server(GUNICORN, 2, "gunicorn", "Booting worker"),
+    "gunicorn-preload": Server(
+        [*GUNICORN, "--preload"], 2, "gunicorn", "Booting worker"
+    ),
+}
+EVERY_WAY = ["dictConfig", *SERVERS]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a process left behind."""
+
+    sent: int
+    pids: set[int]
+    console: list[bytes]
+    everything: list[bytes]
+    executions: list[bytes]
+    errors: str
+    workers: int = 1
+    server: str | None = None
+
+    def records(self, module: str) -> list[dict[str, Any]]:
+        """Return the records in ``chimera.log`` of the logger *module*."""
+        found = parsed(self.everything)
+        return [record for record in found if record["module"] == module]
+
+
+@pytest.fixture(scope="module", params=EVERY_WAY)
+def run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """Return what one way of running left behind."""
+    directory = tmp_path_factory.mktemp("service")
+    if request.param == "dictConfig":
+        return _run_plain(directory)
+    return _run_server(SERVERS[request.param], directory)
+
+
+def _run_plain(directory: Path) -> Run:
+    script = f"""{LOAD}
+import os, sys
+from {APP} import serve
+for number in range({REQUESTS}):
+    serve(number)
+print(os.getpid(), file=sys.stderr)
+"""
+    done = run_python(script, directory)
+    pid, _, errors = done.stderr.partition("\n")
+    return Run(
+        sent=REQUESTS,
+        pids={int(pid)},
+        console=lines_of(done.stdout),
+        everything=lines_of(directory / "chimera.log"),
+        executions=lines_of(directory / "executions.log"),
+        errors=errors,
+    )
+
+
+def _run_server(server: Server, directory: Path) -> Run:
+    (directory / "gunicorn.conf.py").write_text(GUNICORN_CONF, encoding="utf-8")
+    logs = directory / "logs"
+    console, errors = directory / "stdout", directory / "stderr"
+    with _started(server, directory, console, errors) as process:
+
+        def ready() -> bool:
+            said = console.read_text(encoding="utf-8")
+            assert process.poll() is None, errors.read_text(encoding="utf-8")
+            return bool(ADDRESS.search(said)) and (
+                said.count(server.ready) == server.workers
+            )
+
+        wait_until(ready, f"{server.workers} workers of {server.name}")
+        address = ADDRESS.search(console.read_text(encoding="utf-8"))
+        assert address is not None
+        sent, pids = _ask(int(address[1]), server.workers)
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE)
+    return Run(
+        sent=sent,
+        pids=pids,
+        console=lines_of(console),
+        everything=lines_of(logs / "chimera.log"),
+        executions=lines_of(logs / "executions.log"),
+        errors=errors.read_text(encoding="utf-8"),
+        workers=server.workers,
+        server=server.name,
+    )
+
+
+@contextmanager
+def _started(
+    server: Server, directory: Path, console: Path, errors: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start *server*, and leave nothing of it alive."""
+    with (
+        console.open("ab") as stdout,
+        errors.open("ab") as stderr,
+        subprocess.Popen(
+            server.command,
+            cwd=directory,
+            env=environment(directory / "logs"),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            # The workers too, should they have outlived the one that made them.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _ask(port: int, workers: int) -> tuple[int, set[int]]:
+    """Return how many requests were sent, and the pids of all *workers*."""
+
+    def get(number: int) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        try:
+            connection.request("GET", f"/{number}", headers={"Connection": "close"})
+            response = connection.getresponse()
+            assert 200 == response.status
+            return int(response.read())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        sent, pids = REQUESTS, set(clients.map(get, range(REQUESTS)))
+        while len(pids) < workers and sent < 10 * REQUESTS:
+            more = range(sent, sent + MORE_REQUESTS)
+            sent, pids = more.stop, pids | set(clients.map(get, more))
+    return sent, pids
+
+
+class TestRecords:
+    """What the application logs, in ``chimera.log`` and on the console."""
+
+    def test_in_chimera_log(self, run: Run) -> None:
+        """
+        ``chimera.log`` has the record of every request, once.
+        """
+        numbers = [record["context"]["number"] for record in run.records("app")]
+
+        assert list(range(run.sent)) == sorted(numbers)
+
+    def test_on_console(self, run: Run) -> None:
+        """
+        The console shows the lines of ``chimera.log``, byte for byte, each once.
+        """
+        assert Counter(run.everything) == Counter(run.console)
+
+    def test_of_every_worker(self, run: Run) -> None:
+        """
+        The records of all workers are there, each under the pid that served.
+        """
+        pids = {record["context"]["pid"] for record in run.records("app")}
+
+        assert run.workers == len(pids)
+        assert run.pids == pids
+
+
+class TestExecutions:
+    """What lands in ``executions.log``."""
+
+    def test_execution_records_only(self, run: Run) -> None:
+        """
+        ``executions.log`` has the execution records of all workers, and no others.
+        """
+        found = parsed(run.executions)
+
+        assert {"execution_attempt"} == {record["event"] for record in found}
+        assert list(range(0, run.sent, 10)) == sorted(
+            record["context"]["number"] for record in found
+        )
+
+    def test_same_line_in_both_files(self, run: Run) -> None:
+        """
+        An execution record is one and the same line in both files.
+        """
+        expected = [line for line in run.everything if b"execution_attempt" in line]
+
+        assert Counter(expected) == Counter(run.executions)
+
+
+class TestLines:
+    """The form of every line, whoever logged it."""
+
+    def test_strict_json(self, run: Run) -> None:
+        """
+        Every line of the console and of both files is strict JSON with our fields.
+        """
+        for record in parsed([*run.console, *run.everything, *run.executions]):
+            assert ["timestamp", "level", "module", "event", "context"] == list(record)
+
+    def test_nothing_on_stderr(self, run: Run) -> None:
+        """
+        No traceback, no logging error and no line in another form on stderr.
+        """
+        assert "" == run.errors
+
+
+@pytest.mark.parametrize("run", SERVERS, indirect=True)
+class TestServersOwnLines:
+    """What uvicorn and gunicorn log of themselves."""
+
+    def test_access_lines(self, run: Run) -> None:
+        """
+        The server's access log is in our lines, each request once.
+        """
+        events = [record["event"] for record in run.records(f"{run.server}.access")]
+        paths = [ACCESS.search(event) for event in events]
+
+        assert list(range(run.sent)) == sorted(int(path[1]) for path in paths if path)
+        assert run.sent == len(events)
+
+    def test_worker_lines(self, run: Run) -> None:
+        """
+        The server's error log is in our lines: each worker's start, once.
+        """
+        events = [record["event"] for record in run.records(f"{run.server}.error")]
+        started = [BOOT.search(event) for event in events]
+
+        assert sorted(run.pids) == sorted(int(boot[1]) for boot in started if boot)
+
+    def test_address_line(self, run: Run) -> None:
+        """
+        The line that tells the address is there once.
+        """
+        events = [record["event"] for record in run.records(f"{run.server}.error")]
+
+        assert 1 == sum(bool(ADDRESS.search(event)) for event in events)
+
+    def test_nobody_else(self, run: Run) -> None:
+        """
+        No record comes from any other logger.
+        """
+        servers = {f"{run.server}.error", f"{run.server}.access"}
+
+        modules = {record["module"] for record in parsed(run.everything)}
+        assert {"app", "executions", *servers} == modules
