@@ -14,6 +14,8 @@ keeps one type whatever the amount (2**53 wei are 0.009 ether).
 from __future__ import annotations
 
 import logging
+import operator
+import sys
 
 from chimera_log.forms import text
 from chimera_log.record import STANDARD_ATTRIBUTES
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     AnyAdapter: TypeAlias = "logging.LoggerAdapter[Any]"
     LoggerLike: TypeAlias = "str | logging.Logger | AnyAdapter | None"
 
-_MAX_WEI_DEPTH = 8  # levels in which amounts are looked for
+_EXACT_DIGITS = 1_000  # of a difference of decimals
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
 _FAILURES = frozenset({"error", "failed", "failure", "rejected", "reverted", "timeout"})
 # What `extra` must not name: LogRecord's own attributes, and these two, for
 # which Logger.makeRecord raises KeyError as well.
@@ -56,8 +59,9 @@ class ContextLogger(logging.LoggerAdapter):  # type: ignore[type-arg]  # not gen
         refused = {
             name: extra.pop(name) for name in list(extra) if name in _FORBIDDEN_EXTRA
         }
-        if refused:
-            context = {**refused, **_mapping(extra.get("context")), **_mapping(context)}
+        if refused or (context is not None and "context" in extra):
+            known = _mapping(extra.get("context"))
+            context = {**refused, **known, **_mapping(context)}
         if context is not None:
             extra["context"] = context
         kwargs["extra"] = extra
@@ -203,7 +207,7 @@ def log_state_divergence(
     difference = _difference(cached, on_chain)
     values = {"cached": cached, "on_chain": on_chain, "difference": difference}
     if unit == "wei" or _names_wei(item):
-        values = {name: _wei(value) for name, value in values.items()}
+        values = {name: _amount("_wei", value) for name, value in values.items()}
     fields = {"item": item, **values, "unit": unit}
     _log(target, level, "state_divergence", {**_given(fields), **context}, stacklevel)
 
@@ -238,7 +242,7 @@ def log_safety_violation(
         return
     values = {"limit": limit, "observed": observed}
     if _names_wei(limit_name):
-        values = {name: _wei(value) for name, value in values.items()}
+        values = {name: _amount("_wei", value) for name, value in values.items()}
     fields = {"limit_name": limit_name, **values, "action": action}
     _log(target, level, "safety_violation", {**_given(fields), **context}, stacklevel)
 
@@ -292,19 +296,19 @@ def _log(
 ) -> None:
     """Log *event* as the caller of our caller; an exception with its trace."""
     error = context.get("error")
-    carried = {
-        "context": {name: _amounts(name, value) for name, value in context.items()}
-    }
+    carried = {name: _amount(name, value) for name, value in context.items()}
     options: MutableMapping[str, Any] = {
-        "extra": carried,
-        "exc_info": error if isinstance(error, BaseException) else None,
+        "extra": {"context": carried},
+        "exc_info": error if issubclass(type(error), BaseException) else None,
         "stacklevel": stacklevel + 2,
     }
     # Before Python 3.11 an adapter's own frame counts as a caller; before 3.13
     # its `extra` replaces ours.
     while isinstance(target, logging.LoggerAdapter):
         event, options = target.process(event, options)
-        options["extra"] = {**(options.get("extra") or {}), **carried}
+        brought = _mapping(options.get("extra"))
+        carried = {**_mapping(brought.get("context")), **carried}
+        options["extra"] = {**brought, "context": carried}
         target = target.logger
     target.log(level, event, **options)
 
@@ -323,51 +327,69 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _names_wei(name: Any) -> bool:
-    return isinstance(name, str) and name.endswith("_wei")
+    return type(name) is str and name.endswith("_wei")
 
 
-def _amounts(name: Any, value: Any, depth: int = 0) -> Any:
-    """Return *value* with the amounts in wei, its own or inside, as text."""
-    if _names_wei(name):
-        return _wei(value)
-    if depth < _MAX_WEI_DEPTH:
-        if type(value) is dict:
-            return {key: _amounts(key, value[key], depth + 1) for key in list(value)}
-        if type(value) is list:
-            return [_amounts(None, item, depth + 1) for item in value]
+def _amount(name: Any, value: Any) -> Any:
+    """
+    Return *value* with every amount in wei as text, its own or inside.
+
+    Scalars stay what they are; anything else is made plain to be looked
+    through, which is bounded and never raises.
+    """
+    if type(value) in _SIMPLE:
+        return _texts(value, is_wei=_names_wei(name))
+    shown = plain(value)
+    if type(shown) is dict or type(shown) is list or _names_wei(name):
+        return _texts(shown, is_wei=_names_wei(name))
     return value
 
 
-def _wei(value: Any) -> Any:
-    """Return an amount in wei as text with all its digits, if it is a number."""
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    try:
-        return str(int(value)) if int(value) == value else text(value)
-    except Exception:  # no number, or NaN: the encoder has its own text for each
-        return value
+def _texts(value: Any, *, is_wei: bool) -> Any:
+    """Return plain *value*, the numbers in it as text where they are wei."""
+    if type(value) is dict:
+        return {
+            name: _texts(inner, is_wei=is_wei or _names_wei(name))
+            for name, inner in value.items()
+        }
+    if type(value) is list:
+        return [_texts(inner, is_wei=is_wei) for inner in value]
+    if is_wei and type(value) in {int, float}:
+        shown = plain(value)  # NaN, and what Python refuses to print, are text by now
+        whole = type(shown) is float and shown.is_integer()
+        return text(int(shown) if whole else shown)
+    return value
 
 
 def _difference(cached: Any, on_chain: Any) -> Any:
     """Return on-chain minus cached if both are numbers, else ``None``."""
     try:
         before, after = _number(cached), _number(on_chain)
-        return None if before is None or after is None else after - before
-    except Exception:  # numbers that do not mix, such as float and Decimal
+        if before is None or after is None:
+            return None
+        decimal = sys.modules.get("decimal")
+        if decimal and decimal.Decimal in {type(before), type(after)}:
+            # The default context rounds to 28 digits; 10**9 ether in wei has 28.
+            exact = decimal.Context(prec=_EXACT_DIGITS, traps=[decimal.FloatOperation])
+            return exact.subtract(after, before)
+        return after - before
+    except Exception:  # no numbers, or numbers that do not mix
         return None
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, str):
+    """Return *value* as a number; integers of any make as Python's own."""
+    kind = type(value)
+    if kind is bool or not (kind is str or hasattr(kind, "__float__")):
+        return None
+    if kind is str:
         return int(value)
-    return (
-        value if hasattr(value, "__float__") and not isinstance(value, bool) else None
-    )
+    return operator.index(value) if hasattr(kind, "__index__") else value
 
 
 def _failed(execution: Mapping[str, Any]) -> bool:
     """Whether the attempt has an error, or a status of failure."""
-    status = execution.get("status")
+    status = plain(execution.get("status"))
     return execution.get("error") is not None or (
-        isinstance(status, str) and status.lower() in _FAILURES
+        type(status) is str and status.lower() in _FAILURES
     )

@@ -87,8 +87,8 @@ class JsonFormatter(logging.Formatter):
                 )
         super().__init__()
         self._layout = Layout(
-            options.mapping("fields", fields or {}),
-            options.mapping("static", static or {}),
+            options.mapping("fields", {} if fields is None else fields),
+            options.mapping("static", {} if static is None else static),
             options.size("max_line_bytes", max_line_bytes, minimum=MIN_LINE_BYTES),
             Redactor.from_option(redact),
         )

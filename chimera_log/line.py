@@ -11,6 +11,7 @@ It does no I/O, and may be shared between threads.
 
 from __future__ import annotations
 
+import logging
 from collections import namedtuple
 
 from chimera_log import record as records
@@ -20,7 +21,6 @@ from chimera_log.values import Encoder, encode_text, escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Mapping
     from typing import Any
 
@@ -57,8 +57,11 @@ _KEPT = 200  # characters kept of a context's text that does not fit
 # Characters kept of either end of every other text, tried in turn.
 _CUTS = (100_000, 10_000, 1_000, 100, 5)
 
-# What a record says, before it is encoded.
-_Parts = namedtuple("_Parts", ["event", "context", "exception", "stack"])
+_MAX_CUT_BYTES = 200  # of a text after the last cut, however it is escaped
+
+# What a record says, before it is encoded; and what hides the secrets in its
+# other texts, if there may be any.
+_Parts = namedtuple("_Parts", ["event", "context", "exception", "stack", "scrub"])
 
 
 class Layout:
@@ -101,10 +104,11 @@ class Layout:
         )
         self._templates: dict[tuple[object, ...], str] = {}
         names = sum(len(encode_text(name).encode()) for name, _ in self._fields)
-        if names + len(escape(self._static).encode()) > max_line_bytes // 2:
+        texts = (len(self._fields) + 3) * _MAX_CUT_BYTES  # an exception has three
+        if names + len(escape(self._static).encode()) + texts > max_line_bytes:
             raise ConfigError(
-                f"max_line_bytes: {max_line_bytes} leaves no room beside the static fields; "
-                "use more, or shorten them"
+                f"max_line_bytes: {max_line_bytes} leaves no room beside the fields; "
+                "use more, or fewer and shorter fields"
             )
 
     def encode(self, record: logging.LogRecord) -> str:
@@ -115,6 +119,7 @@ class Layout:
                 records.context_of(record),
                 records.exception_of(record),
                 records.stack_of(record),
+                None,
             )
             line = self._render(record, parts)
             if self._redactor and self._redactor.suspects(line):
@@ -147,15 +152,15 @@ class Layout:
             "event": encode_text(parts.event),
             "context": self._encoder.encode(parts.context),
         }
+        if values["context"][0] != "{":  # even its outermost level could not be shown
+            values["context"] = f'{{"value":{values["context"]}}}'
         if parts.exception is not None:
             values["exception"] = self._encoder.encode(parts.exception)
         if parts.stack is not None:
             values["stack"] = encode_text(parts.stack)
         for name in self._attributes:
             value = getattr(record, name, None)
-            values[name] = self._encoder.encode(
-                value if cut is None else _cut(value, cut)
-            )
+            values[name] = self._attribute(value, cut, parts.scrub)
         return escape(self._template(record, parts, cut) % values)
 
     def _template(
@@ -165,6 +170,8 @@ class Layout:
         level, module = record.levelname, record.name
         if type(level) is not str or type(module) is not str:
             level, module = text(level), text(module)
+        if parts.scrub:
+            module = parts.scrub(module)
         key = (level, module, parts.exception is None, parts.stack is None, cut)
         known = self._templates.get(key)
         if known is not None:
@@ -188,6 +195,18 @@ class Layout:
             self._templates[key] = template
         return template
 
+    def _attribute(
+        self, value: Any, cut: int | None, scrub: Callable[[str], str] | None
+    ) -> str:
+        """Return an attribute of a record as JSON, cut if need be."""
+        if scrub:
+            value = self._encoder.plain(value, scrub)
+        shown = self._encoder.encode(value)
+        if cut is None or len(shown) <= 2 * cut:
+            return shown
+        plain = self._encoder.plain(value)
+        return encode_text(_cut(plain if isinstance(plain, str) else shown, cut))
+
     def _scrubbed(self, parts: _Parts, scrub: Callable[[str], str]) -> _Parts:
         """Return *parts* with the secrets in their texts replaced."""
         return _Parts(
@@ -195,6 +214,7 @@ class Layout:
             self._encoder.plain(parts.context, scrub),
             self._encoder.plain(parts.exception, scrub),
             self._encoder.plain(parts.stack, scrub),
+            scrub,
         )
 
     def _shortened(self, record: logging.LogRecord, parts: _Parts) -> str:
@@ -210,7 +230,12 @@ class Layout:
             exception = parts.exception and {
                 name: _cut(value, cut) for name, value in parts.exception.items()
             }
-            bare = _Parts(_cut(parts.event, cut), {}, exception, _cut(parts.stack, cut))
+            bare = parts._replace(
+                event=_cut(parts.event, cut),
+                context={},
+                exception=exception,
+                stack=_cut(parts.stack, cut),
+            )
             size = _size(self._render(record, bare, cut)) + len("\n") - len("{}")
             if self._max_line_bytes - size >= wanted:
                 break
@@ -218,10 +243,13 @@ class Layout:
         return self._render(record, bare._replace(context=fitted), cut)
 
     def _last_resort(self, record: logging.LogRecord, error: Exception) -> str:
-        """Return a line for a record that could not even be marked."""
+        """Return a line for a record that lacks what every record has."""
+        whole = logging.makeLogRecord({"created": 0, **vars(record)})
         event = placeholder(f"unformattable record: {type(error).__name__}")
-        parts = _Parts(event, {}, None, None)
-        return self._render(record, parts, _CUTS[-1])
+        parts = _Parts(
+            f"{_cut(records.event_of(whole), 100)} {event}", {}, None, None, None
+        )
+        return self._render(whole, parts, _CUTS[-2])
 
 
 def _checked(
@@ -237,13 +265,14 @@ def _checked(
             )
     listed = list(fields.items())
     rest = [(name, name) for name in STANDARD_FIELDS if name not in fields.values()]
-    taken: set[str] = set(RESERVED_NAMES)
+    taken = {encode_text(name) for name in RESERVED_NAMES}
     for name in [name for name, _ in listed + rest] + list(static):
-        if name in taken:
+        written = escape(encode_text(name))
+        if written in taken:
             raise ConfigError(
                 f"fields, static: two fields of a line would be named {name!r}; rename one"
             )
-        taken.add(name)
+        taken.add(written)
     return listed + rest
 
 
@@ -264,14 +293,14 @@ def _fitted(context: dict[str, Any], room: int) -> dict[str, Any]:
     """
     Return *context* shortened to at most *room* bytes of JSON.
 
-    The largest values are shortened first; where that is not enough, the last
+    The largest values are shortened first; where that is not enough, the largest
     entries go altogether.
     """
     encode = Encoder().encode
     sizes = {name: _size(encode({name: value})) - 1 for name, value in context.items()}
     excess = sum(sizes.values()) + 1 - room
     fitted = dict(context)
-    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+    for name in _largest_first(sizes):
         if excess <= 0:
             return fitted
         value = context[name]
@@ -281,7 +310,16 @@ def _fitted(context: dict[str, Any], room: int) -> dict[str, Any]:
         if size < sizes[name]:
             excess -= sizes[name] - size
             sizes[name], fitted[name] = size, short
-    while excess > 0 and fitted:
-        name, _ = fitted.popitem()
+    for name in _largest_first(sizes):
+        if excess <= 0:
+            return fitted
         excess -= sizes[name]
+        del fitted[name]
     return fitted
+
+
+def _largest_first(sizes: dict[str, int]) -> list[str]:
+    """Return the names by size, and among equals the last one first."""
+    names = list(reversed(sizes))
+    names.sort(key=sizes.__getitem__, reverse=True)
+    return names

@@ -97,8 +97,9 @@ class bound_context:  # noqa: N801  reads as the verb it is: `with bound_context
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(
             function
         ):
+            name = getattr(function, "__qualname__", repr(function))
             raise TypeError(
-                f"bound_context cannot decorate the generator {function.__qualname__}; "
+                f"bound_context cannot decorate the generator {name}; "
                 "use `with bound_context(...)` inside it"
             )
         fields = self._fields
@@ -126,14 +127,17 @@ def event_of(record: logging.LogRecord) -> str:
     Arguments that do not fit their format are shown beside it, since what they
     say must not be lost over a typing mistake.
     """
-    message = record.msg
-    if not record.args:
-        return message if type(message) is str else text(message)
     try:
-        return str.__str__(str(message) % record.args)
+        message, args = record.msg, record.args
+        if not args:
+            return message if type(message) is str else text(message)
+        return str.__str__(str(message) % args)
     except Exception as error:
-        args = text(record.args)
-        return f"{text(message)} {placeholder(f'args {args}: {type(error).__name__}')}"
+        found = vars(record)
+        # Made plain: of arguments that cannot be shown, the others still are.
+        shown = text(plain(found.get("args")))
+        mark = placeholder(f"args {shown}: {type(error).__name__}")
+        return f"{text(found.get('msg'))} {mark}"
 
 
 def context_of(record: logging.LogRecord) -> dict[Any, Any]:
@@ -155,7 +159,10 @@ def context_of(record: logging.LogRecord) -> dict[Any, Any]:
     merged.update(
         (name, attributes[name]) for name in list(attributes) if name in extras
     )
-    merged.update(context)
+    try:
+        merged.update(context)
+    except Exception:  # keys that cannot be compared
+        merged.update(_as_mapping(plain(context)))
     return merged
 
 
@@ -177,29 +184,31 @@ def exception_of(record: logging.LogRecord) -> dict[str, str] | None:
     A record that crossed a queue may have kept the printed trace only; then
     that is all there is.
     """
-    exc_info = record.exc_info
-    if not exc_info:
-        return {"stacktrace": text(record.exc_text)} if record.exc_text else None
     try:
+        exc_info: Any = record.exc_info
+        printed = record.exc_text
+        if isinstance(exc_info, BaseException):  # a record made by hand
+            exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+        # exc_info=True outside an except block gives three times None.
+        if not exc_info or exc_info[1] is None:
+            return {"stacktrace": text(printed)} if printed else None
         kind, error, trace = exc_info
-        if error is None or kind is None:  # exc_info=True outside an except block
-            return None
         return {
             "type": _type_name(kind),
             "message": text(error),
             "stacktrace": _stacktrace(kind, error, trace),
         }
     except Exception as failure:
-        return {
-            "stacktrace": placeholder(
-                f"unprintable exception: {type(failure).__name__}"
-            )
-        }
+        mark = placeholder(f"unprintable exception: {type(failure).__name__}")
+        return {"stacktrace": mark}
 
 
 def stack_of(record: logging.LogRecord) -> str | None:
     """Return what ``stack_info=True`` asked for, if anything."""
-    return text(record.stack_info) if record.stack_info else None
+    try:
+        return text(record.stack_info) if record.stack_info else None
+    except Exception as failure:
+        return placeholder(f"unprintable stack: {type(failure).__name__}")
 
 
 class Clock:
@@ -227,27 +236,28 @@ class Clock:
                 second, micros = second + 1, 0
             known, prefix = self._second
             if second != known:
-                prefix = "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(second)[:6]  # noqa: UP031
-                if len(prefix) != 19:  # noqa: PLR2004  beyond the year 9999
+                date = time.gmtime(second)[:6]
+                if not 1 <= date[0] <= 9999:  # noqa: PLR2004  ISO 8601's years
                     return "1970-01-01T00:00:00.000000Z"
+                prefix = "%04d-%02d-%02dT%02d:%02d:%02d" % date  # noqa: UP031  six fields
                 self._second = (second, prefix)
         except Exception:  # a record made by hand may hold anything
             return "1970-01-01T00:00:00.000000Z"
         return f"{prefix}.{micros:06d}Z"
 
 
-def _type_name(kind: type) -> str:
-    if kind.__module__ in {"builtins", "__main__"}:
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _type_name(kind: Any) -> str:
+    module, name = text(kind.__module__), text(kind.__qualname__)
+    return name if module in {"builtins", "__main__"} else f"{module}.{name}"
 
 
-def _stacktrace(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> str:
-    report = traceback.TracebackException(kind, error, trace, compact=True)
-    _drop_carets(report)
-    return "".join(report.format()).rstrip("\n")
+def _stacktrace(kind: Any, error: Any, trace: Any) -> str:
+    try:
+        report = traceback.TracebackException(kind, error, trace, compact=True)
+        _drop_carets(report)
+        return "".join(report.format()).rstrip("\n")
+    except Exception as failure:  # a SyntaxError, say, whose line is no number
+        return placeholder(f"unprintable stack trace: {type(failure).__name__}")
 
 
 def _drop_carets(report: traceback.TracebackException) -> None:

@@ -60,16 +60,17 @@ SECRET_KEYS = (
     "*recovery_phrase",
 )
 
-_KEY = r"(?!0x)[\w-]{16,}"  # long, and no hash or address
+# Long, with a digit or longer still: no hash or address, and no word of a path.
+_KEY = r"(?!0x)(?=[\w-]*\d|[\w-]{24})[\w-]{16,}"
+_NO_HASH = r"(?!0x[0-9a-fA-F]{64}\b)"
 _PROVIDERS = (
     "alchemy(?:api)?|ankr|blastapi|blockpi|chainstack|drpc|getblock|helius(?:-rpc)?|infura"
-    "|llamarpc|moralis|nodereal|quiknode|tenderly|zan"
+    "|llamarpc|moralis|nodereal|p2pify|quiknode|tenderly|zan"
 )
 _QUERY_KEYS = (
     r"api[-_]?key|[a-z]*(?:access|auth|session)[-_]?token|token|dkey|key|password|secret"
     r"|sig(?:nature)?|x-amz-(?:credential|security-token|signature)"
 )
-
 
 # Where to look first, cheaply; what is secret there; what remains of it.
 _Search = namedtuple("_Search", ["hints", "pattern", "rest"])
@@ -78,38 +79,48 @@ _Search = namedtuple("_Search", ["hints", "pattern", "rest"])
 # one pass: no two starts share what follows them.
 _SEARCHES = (
     # user:password@ in a URL
-    _Search(("://",), r"(?<=://)[^\s/?#@\"'<>]+(?:@[^\s/?#@\"'<>]+)*@", f"{REDACTED}@"),
-    # ?api_key=... in a URL
+    _Search(("://",), r"(?<=://)[^\s/?#@\"<>]+(?:@[^\s/?#@\"<>]+)*@", f"{REDACTED}@"),
+    # ?api_key=... in a URL, or in what is left of one in an access log
     _Search(
-        ("://",),
+        ("=",),
         rf"(?i)(?<=[?&])({_QUERY_KEYS})=(?!0x)[^&\s#\"'<>]+",
         rf"\1={REDACTED}",
     ),
     # https://name.quiknode.pro/KEY/, https://rpc.ankr.com/eth/KEY
     _Search(
         ("://",),
-        rf"(?i)(://[\w.-]*\b(?:{_PROVIDERS})\.[a-z]+(?::\d+)?/(?:[^\s?#\"'<>]{{0,80}}?/)??){_KEY}",
+        rf"(?i)(://[\w.-]*\b(?:{_PROVIDERS})\.[a-z]+(?::\d+)?/(?:[^\s?#\"'<>]{{0,80}}?/)??)"
+        + _KEY,
         rf"\1{REDACTED}",
     ),
-    # wss://anything.example/ws/v3/KEY
+    # wss://anything.example/ws/v3/KEY, and what urllib3 says of it, the host apart:
+    # Max retries exceeded with url: /ws/v3/KEY
     _Search(
-        ("://",), rf"(://[^\s?#\"'<>/]+/(?:ws/|rpc/)?v\d+/){_KEY}", rf"\1{REDACTED}"
+        ("://", "url: /"),
+        rf"((?:://[^\s?#\"'<>/]+|\burl: )/(?:ws/|rpc/)?v\d+/){_KEY}",
+        rf"\1{REDACTED}",
     ),
     _Search(
-        ("://",), r"(://api\.telegram\.org/(?:file/)?bot)[\w:-]+", rf"\1{REDACTED}"
+        ("://", "url: /"),
+        r"((?:://api\.telegram\.org|\burl: )/(?:file/)?bot)\d+:[\w-]+",
+        rf"\1{REDACTED}",
     ),
     _Search(
         ("://",),
-        r"(://(?:hooks\.slack\.com/\w+|(?:\w+\.)?discord(?:app)?\.com/api/webhooks))/[\w/-]+",
+        r"(://(?:hooks\.slack\.com/\w+|(?:\w+\.)?discord(?:app)?\.com/api(?:/v\d+)?/webhooks))"
+        r"/[\w/-]+",
         rf"\1/{REDACTED}",
     ),
+    # Prose has bearers too, but no long word after them, nor one with a digit.
     _Search(
-        ("earer", "EARER"), r"(?i)\b(bearer)(\s+)[\w.~+/=-]{8,}", rf"\1\2{REDACTED}"
+        ("earer", "EARER"),
+        rf"(?i)\b(bearer)(\s+){_NO_HASH}(?=[\w.~+/=-]*\d|[\w.~+/=-]{{24}})[\w.~+/=-]{{8,}}",
+        rf"\1\2{REDACTED}",
     ),
-    # A digit or padding tells credentials from prose: "basic configuration".
+    # A digit, padding or a capital inside tells base64 from "basic configuration".
     _Search(
         ("asic", "ASIC"),
-        r"(?i)\b(basic)(\s+)(?=[a-z+/]*[\d=])[\w+/=]{8,}",
+        rf"\b([Bb]asic|BASIC)(\s+){_NO_HASH}(?=[\w+/]*(?:[\d=]|[a-z][A-Z]))[\w+/=]{{8,}}",
         rf"\1\2{REDACTED}",
     ),
     # AWS: an access key's id, and the secret key beside its name
@@ -190,6 +201,8 @@ class Redactor:
         # and this is asked of every line.
         return (
             "://" in line
+            or "=" in line
+            or "url: /" in line
             or "earer" in line
             or "EARER" in line
             or "asic" in line
@@ -222,8 +235,13 @@ class _Verdicts(dict[str, bool]):
         super().__init__()
         self._patterns: list[tuple[str, bool]] = []
         for name in names:
-            patterns = SECRET_KEYS if name == "default" else (name.lstrip("!"),)
-            secret = not name.startswith("!")
+            secret, pattern = not name.startswith("!"), name.removeprefix("!")
+            if name == "!default" or "*" in pattern.strip("*") or not _bare(pattern):
+                raise ConfigError(
+                    f"redact.keys: {name!r} matches no key; write a name, with a * at "
+                    "either end if need be, or default"
+                )
+            patterns = SECRET_KEYS if name == "default" else (pattern,)
             self._patterns += [(_bare(pattern), secret) for pattern in patterns]
 
     def __missing__(self, key: str) -> bool:
@@ -237,11 +255,12 @@ class _Verdicts(dict[str, bool]):
 
 
 _SEPARATORS = str.maketrans("", "", "-_. ")
+_NUMBER = re.compile(r"~[0-9]+$")  # what tells keys apart that became equal
 
 
 def _bare(key: str) -> str:
     """Return *key* as it is compared."""
-    return key.translate(_SEPARATORS).casefold()
+    return _NUMBER.sub("", key).translate(_SEPARATORS).casefold()
 
 
 def _matches(key: str, pattern: str) -> bool:

@@ -191,6 +191,7 @@ _encode = _make_encoder()
 encode_text: Callable[[str], str] = json.encoder.encode_basestring
 
 
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
@@ -221,10 +222,10 @@ class _Walk:
             return unprintable(value, error)
 
     def _visit(self, value: Any, depth: int) -> Any:
-        self._left -= 1
-        if self._left < 0:
-            return placeholder("too large")
         kind = type(value)
+        self._left -= 1
+        if self._left < 0 and (depth > 1 or kind not in _SIMPLE):
+            return placeholder("too large")
         if kind is str:
             return self._scrub(value) if self._scrub else value
         if value is None or kind is bool:
@@ -259,7 +260,8 @@ class _Walk:
                 name = f"{shown}~{equal[shown]}"
             hide = self._hidden[shown]
             result[name] = REDACTED if hide else self.visit(value, depth)
-            if self._left < 0:
+            # What lies beside a value that is too large is shown all the same.
+            if self._left < (-MAX_VALUES if depth == 1 else 0):
                 break
         return result
 
@@ -276,6 +278,9 @@ class _Walk:
         kind = type(key)
         if key is None or kind is bool:
             return _CONSTANTS[key]
+        # A header's name, say, which may be a secret's.
+        if kind is bytes and key.isascii() and key.decode().isprintable():
+            key, kind = key.decode(), str
         shown = key if kind is str else self.visit(key, depth)
         shown = shown if type(shown) is str else text(shown)
         if self._scrub and kind is str:

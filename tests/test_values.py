@@ -30,9 +30,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chimera_log.forms import MAX_EXACT_INT, text
+from chimera_log.forms import MAX_EXACT_INT, MAX_VALUES, text
 from chimera_log.redact import Redactor
-from chimera_log.values import MAX_DEPTH, MAX_VALUES, Encoder, escape, plain
+from chimera_log.values import MAX_DEPTH, Encoder, escape, plain
 
 UTC = timezone.utc
 

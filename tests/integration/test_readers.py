@@ -122,7 +122,7 @@ def mapped(context: Any) -> Case:
 def failed(error: BaseException) -> Case:
     """Return the call that logs *error* with its trace."""
     try:
-        raise error  # noqa: TRY301  a trace is all that is wanted
+        raise error
     except BaseException as caught:
         return Case(options={"exc_info": caught})
 
