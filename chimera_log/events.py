@@ -206,7 +206,7 @@ def log_state_divergence(
         return
     difference = _difference(cached, on_chain)
     values = {"cached": cached, "on_chain": on_chain, "difference": difference}
-    if unit == "wei" or _names_wei(item):
+    if (type(unit) is str and unit == "wei") or _names_wei(item):
         values = {name: _amount("_wei", value) for name, value in values.items()}
     fields = {"item": item, **values, "unit": unit}
     _log(target, level, "state_divergence", {**_given(fields), **context}, stacklevel)

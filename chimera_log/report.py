@@ -63,11 +63,11 @@ class Reporter:
             self._say(line)
 
     def close(self) -> None:
-        """Tell how many lines were held back; called once, at exit."""
+        """Tell how many lines were held back, and forget; called at exit."""
         kinds, self._kinds = self._kinds, {}
         for kind, (_, held) in kinds.items():
             if held:
-                self._say(f"chimera_log: {kind}: {held} more not shown\n")
+                self._say(f"chimera_log: {_one_line(kind)}: {held} more not shown\n")
 
     def after_fork(self) -> None:
         """Start clean in a forked child: what was held back is its parent's."""
@@ -80,16 +80,19 @@ class Reporter:
             self._kinds[kind] = (last, held + 1)
             return None
         if len(self._kinds) >= MAX_KINDS:
-            self._kinds.clear()
+            self.close()
         self._kinds[kind] = (now, 0)
         more = f" ({held} more like this not shown)" if held else ""
-        # One line, whatever a path or an exception's text contains.
-        shown = _CONTROL.sub(lambda match: repr(match[0])[1:-1], message)
-        return f"chimera_log: {shown}{more}\n"
+        return f"chimera_log: {_one_line(message)}{more}\n"
 
     def _say(self, line: str) -> None:
         with suppress(Exception):  # there is nowhere left to say it
             self._write(line)
+
+
+def _one_line(message: str) -> str:
+    """Return *message* as one line, whatever a path or an error's text contains."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], message)
 
 
 def _to_stderr(line: str) -> None:

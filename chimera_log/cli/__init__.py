@@ -5,8 +5,10 @@ What operators run: ``chimera-log COMMAND``, one module a command.
 from __future__ import annotations
 
 import argparse
+import sys
 
 from chimera_log.cli import demo
+from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,12 +16,21 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* name; return its exit code."""
+    """
+    Run the command that *arguments* name.
+
+    Returns:
+        Its exit code; 2 if the command line or the configuration is wrong.
+    """
     parser = argparse.ArgumentParser(
         prog="chimera-log", description="Structured logging for Python services."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo.add_to(commands)
     given = parser.parse_args(arguments)
-    code: int = given.run(given)
+    try:
+        code: int = given.run(given)
+    except ConfigError as error:
+        print(f"chimera-log: {error}", file=sys.stderr)
+        return 2
     return code

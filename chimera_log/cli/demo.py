@@ -120,9 +120,7 @@ def _attempt(chance: random.Random, block: int) -> None:
         chimera_log.log_state_divergence(
             "weth_balance_wei", expected, expected - 10**15
         )
-        chimera_log.log_safety_violation(
-            "max_gas", 250_000, execution["gas_used"], "skipped"
-        )
+        chimera_log.log_safety_violation("max_gas", 250_000, 312_000, "skipped")
 
 
 def _send(execution: dict[str, Any]) -> None:
@@ -159,5 +157,9 @@ and edit it, no code.
 
 
 def _count(path: Path) -> int:
-    with path.open("rb") as lines:
-        return sum(1 for _ in lines)
+    """Return the lines in the file at *path*; it need not be there."""
+    try:
+        with path.open("rb") as lines:
+            return sum(1 for _ in lines)
+    except OSError:
+        return 0

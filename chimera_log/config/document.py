@@ -40,6 +40,20 @@ class Document:
         self.source = source
         self._lines = lines or {}
 
+    def copy(self) -> dict[str, Any]:
+        """
+        Return the content with its containers copied.
+
+        What else a mapping given by a program holds, a stream say, stays.
+
+        Raises:
+            ConfigError: If it is too deep, or contains itself.
+        """
+        try:
+            return {key: _copied(value) for key, value in self.content.items()}
+        except RecursionError:
+            raise self.error((), "is nested too deeply, or contains itself") from None
+
     def section(self, content: dict[str, Any], name: str) -> dict[str, Any]:
         """
         Return section *name* of *content*, made if it is missing or empty.
@@ -75,7 +89,7 @@ def find(config: str | os.PathLike[str] | None) -> Path:
     """
     given = config or os.environ.get(CONFIG_VARIABLE)
     if given:
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))  # noqa: PTH111  does not raise
     here = Path("logging.yaml")
     return here if here.is_file() else PACKAGED
 
@@ -89,14 +103,15 @@ def read(path: Path) -> Document:
     """
     try:
         source = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read: {error.strerror}; name another file with the argument "
-            f"`config` or with {CONFIG_VARIABLE}"
-        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"{path}: cannot be read: {reason}; name another file with the argument "
+            f"`config` or with {CONFIG_VARIABLE}"
         ) from error
     return parse(source, str(path))
 
@@ -110,33 +125,35 @@ def parse(source: str, name: str) -> Document:
     """
     import yaml  # noqa: PLC0415  half the cost of importing the package; read when needed
 
-    loader = yaml.SafeLoader(source)
     try:
+        loader = yaml.SafeLoader(source)
         node = loader.get_single_node()
+        # This also puts the keys that `<<` merges into their nodes.
         content = None if node is None else loader.construct_document(node)
+        lines = _lines(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise ConfigError(
-            f"{name}{place}: is no YAML: {error.problem}; indent with spaces, and quote a value "
-            "that starts with one of @ ` % { [ or holds ': '"
+            f"{name}{place}: is no YAML: {error.problem}; indent with spaces, and quote "
+            "a value that starts with one of @ ` % { [ or holds ': '"
         ) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(
-            f"{name}: is no YAML: {' '.join(str(error).split())}"
-        ) from error
-    finally:
-        loader.dispose()
+    except Exception as error:  # PyYAML lets through what its constructors raise
+        words = str(error) if isinstance(error, ValueError) else repr(error)
+        reason = " ".join(words.split())
+        raise ConfigError(f"{name}: is no YAML: {reason}; correct it") from error
     if not isinstance(content, dict):
         raise ConfigError(
             f"{name}: must be a mapping that begins with `version: 1`, not {type(content).__name__}"
         )
-    return Document(content, name, _lines(node))
+    return Document(content, name, lines)
 
 
 def _lines(node: Any) -> dict[tuple[str, ...], int]:
     """Return the line, from 1, of each key in a mapping node and those inside."""
-    lines = {}
+    lines: dict[tuple[str, ...], int] = {}
+    if node is None or node.id != "mapping":
+        return lines
     todo: list[tuple[tuple[str, ...], Any]] = [((), node)]
     for path, mapping in todo:  # grows while it is walked; YAML's aliases end at 10,000
         for key, value in mapping.value:
@@ -145,3 +162,11 @@ def _lines(node: Any) -> dict[tuple[str, ...], int]:
             if value.id == "mapping" and len(todo) < 10_000:  # noqa: PLR2004
                 todo.append((inner, value))
     return lines
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_copied, value))
+    return value

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-_log = logging.getLogger("uncaught")
+LOGGER = "uncaught"
+_log = logging.getLogger(LOGGER)
 _busy = threading.local()
 
 

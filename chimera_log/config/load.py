@@ -84,6 +84,9 @@ def init_logging(
     logging.config.dictConfig(content)
     logging.captureWarnings(capture_warnings)
     (hooks.install if uncaught_exceptions else hooks.remove)()
+    # `disable_existing_loggers` silences what existed, these two included.
+    for name in ("py.warnings", hooks.LOGGER):
+        logging.getLogger(name).disabled = False
 
 
 def _adapted(
@@ -95,17 +98,22 @@ def _adapted(
     cloudwatch: dict[str, str | None],
 ) -> dict[str, Any]:
     """Return *document*'s content with the keywords of `init_logging` written in."""
-    content: dict[str, Any] = _copied(document.content)
+    content: dict[str, Any] = document.copy()
     handlers = document.section(content, "handlers")
     root = document.section(content, "root")
     if log_level is not None:
         root["level"] = _level(log_level)
     if log_dir is not None:
-        for handler in handlers.values():
-            filename = isinstance(handler, dict) and handler.get("filename")
-            if filename and str(handler.get("class", "")).startswith("chimera_log."):
-                name = Path(options.expand("filename", str(filename))).name
-                handler["filename"] = str(Path(log_dir) / name)
+        for name, handler in handlers.items():
+            if (
+                isinstance(handler, dict)
+                and "filename" in handler
+                and _is_ours(handler)
+            ):
+                path = ("handlers", str(name), "filename")
+                handler["filename"] = _moved(
+                    document, path, handler["filename"], log_dir
+                )
     if isinstance(handlers.get(CLOUDWATCH), dict):
         given = {name: value for name, value in cloudwatch.items() if value is not None}
         handlers[CLOUDWATCH].update(given)
@@ -116,10 +124,26 @@ def _adapted(
             "enable_cloudwatch has no effect; the other handlers work",
         )
         enable_cloudwatch = None
-    if enable_cloudwatch is not None:
-        attached = [name for name in root.get("handlers", []) if name != CLOUDWATCH]
+    listed = root.get("handlers") or []
+    if enable_cloudwatch is not None and isinstance(listed, list):
+        attached = [name for name in listed if name != CLOUDWATCH]
         root["handlers"] = [*attached, CLOUDWATCH] if enable_cloudwatch else attached
     return content
+
+
+def _is_ours(handler: dict[str, Any]) -> bool:
+    return str(handler.get("class", handler.get("()"))).startswith("chimera_log.")
+
+
+def _moved(
+    document: Document, path: tuple[str, ...], filename: Any, log_dir: str
+) -> str:
+    """Return *filename* in another directory."""
+    try:
+        name = Path(options.expand("filename", str(filename))).name
+    except ConfigError as error:
+        raise document.error(path, str(error).partition(": ")[2]) from error
+    return str(Path(log_dir) / name)
 
 
 def _level(level: Any) -> Any:
@@ -129,12 +153,3 @@ def _level(level: Any) -> Any:
         hint = options.did_you_mean(str(level).upper(), _LEVELS)
         raise ConfigError(f"log_level: {level!r} is no level; {hint}")
     return known
-
-
-def _copied(value: Any) -> Any:
-    """Return *value* with its containers copied; a stream given as such stays."""
-    if isinstance(value, dict):
-        return {key: _copied(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_copied, value))
-    return value

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
+from contextlib import suppress
 
 from chimera_log.options import ConfigError, did_you_mean
 
@@ -42,17 +43,26 @@ def rehearse(document: Document, content: dict[str, Any]) -> None:
         raise document.error(
             ("version",), f"{found!r} is not supported; write `version: 1`"
         )
+    incremental = content.get("incremental")
     for section in ("formatters", "filters", "handlers", "loggers"):
         for name, part in document.section(content, section).items():
+            path = (section, str(name))
+            if not isinstance(name, str):
+                raise document.error(path, f"YAML reads the name as {name!r}; quote it")
             if not isinstance(part, dict):
-                raise document.error(
-                    (section, str(name)), f"{part!r} must be a mapping"
-                )
-            _check_references(document, content, (section, str(name)), part)
-            _check_level(document, (section, str(name)), part)
+                raise document.error(path, f"{part!r} must be a mapping")
+            if section in {"handlers", "loggers"}:
+                _check_level(document, path, part)
+            if section == "handlers" and not incremental and not _names_class(part):
+                raise document.error(path, "has no class; add `class:`")
     root = document.section(content, "root")
-    _check_references(document, content, ("root",), root)
     _check_level(document, ("root",), root)
+    if incremental:  # changes levels only, and names nothing
+        return
+    for section in ("handlers", "loggers"):
+        for name, part in content[section].items():
+            _check_references(document, content, (section, name), part)
+    _check_references(document, content, ("root",), root)
     _Rehearsal(document, content).run()
 
 
@@ -93,7 +103,8 @@ class _Rehearsal:
                 self._build_handler(name, wait=False)
         finally:
             for handler in self._built:
-                handler.close()
+                with suppress(Exception):  # a foreign handler's
+                    handler.close()
 
     def _build_handler(self, name: str, *, wait: bool) -> bool:
         """Build handler *name*; whether that was done, or must *wait*."""
@@ -110,10 +121,19 @@ class _Rehearsal:
     def _build(self, build: Callable[[Any], Any], section: str, name: str) -> Any:
         parts = self._trial.config[section]
         try:
+            if section == "handlers" and self._opens_a_file(parts[name]):
+                parts[name]["delay"] = True
             parts[name] = part = build(parts[name])
         except Exception as error:
             raise self._explained((section, name), error) from error
         return part
+
+    def _opens_a_file(self, part: dict[str, Any]) -> bool:
+        """Whether building *part* might open a file, or with mode w empty it."""
+        named = part.get("class")
+        kind = self._trial.resolve(named) if isinstance(named, str) else named
+        is_file = isinstance(kind, type) and issubclass(kind, logging.FileHandler)
+        return is_file and kind.__module__ in {"logging", "logging.handlers"}
 
     def _explained(self, path: tuple[str, str], error: Exception) -> ConfigError:
         """Return *error*, raised while building the part at *path*, in our words."""
@@ -124,10 +144,14 @@ class _Rehearsal:
             option, _, what = str(cause).partition(": ")
             return self._document.error((*path, *option.split(".")), what)
         if match := _UNKNOWN_OPTION.search(str(cause)):
+            # dictConfig tries an unknown `stream` again under its name of old.
+            option = "stream" if match[1] == "strm" else match[1]
             known = self._options(path)
-            hint = did_you_mean(match[1], known) if known else "remove it"
-            return self._document.error((*path, match[1]), f"no such option; {hint}")
-        words = str(error) if cause is error else f"{error}: {cause}"
+            hint = did_you_mean(option, known) if known else "remove it"
+            return self._document.error((*path, option), f"no such option; {hint}")
+        words = " ".join(
+            (str(error) if cause is error else f"{error}: {cause}").split()
+        )
         described = (
             f"cannot be built: {type(cause).__name__}: {words}; see its documentation"
         )
@@ -148,15 +172,22 @@ class _Rehearsal:
             parameters = inspect.signature(factory).parameters.values()
         except Exception:  # a class written in C may have no signature
             return []
-        return [
-            p.name
-            for p in parameters
-            if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}
-        ]
+        named = {
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            inspect.Parameter.KEYWORD_ONLY,
+        }
+        own = [parameter.name for parameter in parameters if parameter.kind in named]
+        return own + (
+            ["formatter", "filters", "level"] if section == "handlers" else []
+        )
 
 
 class _NotYetError(ConfigError):
     """A handler names another one that is not built yet."""
+
+
+def _names_class(handler: dict[str, Any]) -> bool:
+    return handler.get("class") is not None or "()" in handler
 
 
 def _check_references(
@@ -166,35 +197,30 @@ def _check_references(
     part: dict[str, Any],
 ) -> None:
     """Raise unless every formatter, filter and handler that *part* names exists."""
-    formatter = part.get("formatter")
-    if path[0] == "handlers" and formatter is not None:
-        _check_known(document, content, (*path, "formatter"), formatter)
-    wanted = {
-        "handlers": ["filters"],
-        "loggers": ["filters", "handlers"],
-        "root": ["handlers"],
-    }
-    for key in wanted.get(path[0], []):
+    of_handler = path[0] == "handlers"
+    if of_handler and part.get("formatter") is not None:
+        _check_known(document, content, (*path, "formatter"), part["formatter"])
+    for key in ("filters",) if of_handler else ("filters", "handlers"):
         listed = part.get(key) or []
-        if isinstance(listed, str):
-            raise document.error(
-                (*path, key), f"{listed!r} must be a list; write [{listed}]"
-            )
+        if not isinstance(listed, (list, tuple)):
+            what = f"{listed!r} must be a list; write [{listed}]"
+            raise document.error((*path, key), what)
         for name in listed:
-            _check_known(document, content, (*path, key), name)
+            # Since Python 3.11 a program may give a filter itself.
+            is_filter = key == "filters" and (callable(name) or hasattr(name, "filter"))
+            if not is_filter:
+                _check_known(document, content, (*path, key), name)
 
 
 def _check_known(
     document: Document, content: dict[str, Any], path: tuple[str, ...], name: Any
 ) -> None:
-    key = path[-1]
-    section = key if key.endswith("s") else key + "s"
+    """Raise unless *name*, found at *path*, is defined in its section."""
+    section = path[-1] if path[-1].endswith("s") else f"{path[-1]}s"
     known = content[section]
-    if isinstance(name, str) and name not in known:
+    if not isinstance(name, str) or name not in known:
         noun = section.removesuffix("s")
-        hint = (
-            did_you_mean(name, map(str, known)) if known else f"add it under {section}"
-        )
+        hint = did_you_mean(str(name), known) if known else f"add it under {section}"
         raise document.error(path, f"no {noun} is called {name!r}; {hint}")
 
 

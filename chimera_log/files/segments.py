@@ -23,14 +23,15 @@ import stat
 import sys
 import time
 import weakref
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_SEGMENT = re.compile(r"\.(\d{8}T\d{6}Z)\.(\d{6,})")
+_SEGMENT = re.compile(r"\.(\d{8}T\d{6}Z)\.(\d{6,})(?:\.gz)?")
 # Our own lines, and many others, tell their time within their first bytes.
-_TIME = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)")
+_TIME = re.compile(rb"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
 _LOOK_FOR_TIME = 100  # bytes
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 
@@ -60,7 +61,8 @@ def segment_name(name: str, first: float, number: int) -> str:
         first: When its first line was written, in seconds since the epoch.
         number: Its number, at least 1.
     """
-    return f"{name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(first))}.{number:06d}"
+    date = "%04d%02d%02dT%02d%02d%02dZ" % time.gmtime(first)[:6]  # noqa: UP031  six fields
+    return f"{name}.{date}.{number:06d}"
 
 
 def segment_number(name: str, entry: str) -> int | None:
@@ -79,9 +81,12 @@ def time_of_line(start: bytes) -> float | None:
     if not match:
         return None
     try:
-        return float(timegm(tuple(map(int, match.groups()))))
+        date = time.strptime(
+            f"{match[1].decode()} {match[2].decode()}", "%Y-%m-%d %H:%M:%S"
+        )
     except ValueError:  # digits, but no date
         return None
+    return float(timegm(date))
 
 
 def superfluous(name: str, entries: Iterable[str], keep: int) -> list[str]:
@@ -148,18 +153,13 @@ class Segments:
         """
         self._lock()
         try:
-            size = self._size
-            if (
-                self._max_bytes
-                and size
-                and size + len(line) > self._max_bytes
-                and self._rotate()
-            ):
-                size = 0
+            full = self._size + len(line) > self._max_bytes
+            if self._max_bytes and self._size and full:
+                self._rotate()
             written = os.write(self._fd, line)
             if written != len(line):
                 # The disk is full: half a line would spoil the next one too.
-                os.ftruncate(self._fd, size)
+                os.ftruncate(self._fd, self._size)
                 raise OSError(
                     errno.ENOSPC, "no space left for a whole line", self._path
                 )
@@ -191,11 +191,14 @@ class Segments:
             _lock(self._fd)
             try:
                 found = os.stat(self._path)
-                if (found.st_dev, found.st_ino) == self._inode:
-                    self._size = found.st_size
-                    return
             except FileNotFoundError:
-                pass
+                found = None
+            except OSError:
+                self._unlock()
+                raise
+            if found and (found.st_dev, found.st_ino) == self._inode:
+                self._size = found.st_size
+                return
             # Renamed or removed by a sibling or by logrotate.
             self.close()
 
@@ -215,32 +218,38 @@ class Segments:
         self._is_regular = stat.S_ISREG(found.st_mode)
         self._size = 0
         if self._is_regular and not found.st_size and hasattr(os, "fchmod"):
-            os.fchmod(fd, self._mode)  # what open() made of it, the umask narrowed
+            with suppress(PermissionError):  # somebody else's, but ours to write
+                os.fchmod(fd, self._mode)  # what open() made, the umask narrowed
 
-    def _rotate(self) -> bool:
-        """Rename the active file and open a new one; whether that worked."""
+    def _rotate(self) -> None:
+        """Rename the active file and open a new one, if that can be done."""
         try:
-            entries = os.listdir(self._directory)
+            with os.scandir(self._directory) as found:
+                entries = {entry.name: entry.is_file() for entry in found}
             numbers = [segment_number(self._name, entry) or 0 for entry in entries]
             number = max([self._last_number, *numbers]) + 1
             full = segment_name(self._name, self._first_time(), number)
             os.rename(self._path, os.path.join(self._directory, full))
             # Remembered too: what lay here may have been moved away meanwhile.
             self._last_number = number
-            old, self._fd = self._fd, -1
-            try:
-                self._lock()
-            except OSError:
-                # Better a line in the full file than none; the next one tries again.
-                self.close()
-                self._fd = old
-                raise
-            os.close(old)
-            for entry in superfluous(self._name, [*entries, full], self._backup_count):
+            self._reopen()
+            files = [full, *(entry for entry in entries if entries[entry])]
+            for entry in superfluous(self._name, files, self._backup_count):
                 os.unlink(os.path.join(self._directory, entry))
         except OSError as error:
             self._on_trouble(f"cannot rotate: {error}; writing on")
-        return self._fd >= 0 and self._size == 0
+
+    def _reopen(self) -> None:
+        """Open and lock the new file, or stay with the old one."""
+        old, self._fd = self._fd, -1
+        try:
+            self._lock()
+        except OSError:
+            # Better a line in the full file than none; the next one tries again.
+            self.close()
+            self._fd = old
+            raise
+        os.close(old)
 
     def _first_time(self) -> float:
         """Return when the active file's first line was written."""

@@ -33,7 +33,9 @@ def imports() -> None:
     """Print what importing the package costs beside the standard library."""
     statements = (BARE, STDLIB, *OURS)
     rounds = [[whole_run(statement) for statement in statements] for _ in range(ROUNDS)]
-    print(f"Python {sys.version.split()[0]}: import, whole interpreter, x of `{STDLIB}`")
+    print(
+        f"Python {sys.version.split()[0]}: import, whole interpreter, x of `{STDLIB}`"
+    )
     for number, statement in enumerate(statements):
         ratio = statistics.median(taken[number] / taken[1] for taken in rounds)
         bar = OURS.get(statement)

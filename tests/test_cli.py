@@ -1,0 +1,287 @@
+"""
+What operators run: ``chimera-log`` and its demo.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import chimera_log
+from chimera_log.cli import main
+
+SECRETS = ("Zk3vXq8sT1yLw0aBcD9eFgHi", "hunter2")
+
+
+class Demo(NamedTuple):
+    """What a run of the demo left."""
+
+    code: int
+    folder: Path
+    out: str
+    err: str
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """Return the records in file *name*, each line of which must be JSON."""
+        text = (self.folder / name).read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    @property
+    def printed(self) -> list[dict[str, Any]]:
+        """The records on the console, before the explanation."""
+        lines = self.out.splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@pytest.fixture
+def demo(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Demo:
+    """The demo with so many bots that each thing happens to one of them."""
+    monkeypatch.chdir(tmp_path)
+    code = main(
+        [
+            "demo",
+            "--log-dir",
+            str(tmp_path / "logs"),
+            "--seconds",
+            "0",
+            "--threads",
+            "40",
+        ]
+    )
+    return Demo(code, tmp_path / "logs", *capsys.readouterr())
+
+
+class TestDemo:
+    def test_succeeds(self, demo: Demo) -> None:
+        """
+        It ends well, and has nothing to say on stderr.
+        """
+        assert 0 == demo.code
+        assert "" == demo.err
+
+    def test_three_outputs(self, demo: Demo) -> None:
+        """
+        The console and ``chimera.log`` have every record, in the same words.
+        """
+        by_text = [
+            sorted(json.dumps(line) for line in lines)
+            for lines in (demo.printed, demo.lines("chimera.log"))
+        ]
+
+        assert by_text[0] == by_text[1]
+
+    def test_all_events(self, demo: Demo) -> None:
+        """
+        It shows all five events, and one of a plain logger.
+        """
+        assert {
+            "execution_attempt",
+            "performance_metrics",
+            "safety_violation",
+            "state_divergence",
+            "state_transition",
+            "websocket_connected",
+        } == {line["event"] for line in demo.lines("chimera.log")}
+
+    def test_executions_only(self, demo: Demo) -> None:
+        """
+        ``executions.log`` holds execution attempts and nothing else.
+        """
+        lines = demo.lines("executions.log")
+
+        assert ["execution_attempt"] * 40 == [line["event"] for line in lines]
+
+    def test_request_id(self, demo: Demo) -> None:
+        """
+        Every attempt carries the request id bound around it.
+        """
+        bound = {line["context"]["request_id"] for line in demo.lines("executions.log")}
+
+        assert {f"{number}-0000" for number in range(40)} == bound
+
+    def test_traces(self, demo: Demo) -> None:
+        """
+        An attempt that failed has its exception's trace.
+        """
+        failed = [
+            line for line in demo.lines("executions.log") if line["level"] == "ERROR"
+        ]
+
+        assert failed
+        for line in failed:
+            assert "ConnectionError" in line["exception"]["stacktrace"]
+
+    @pytest.mark.parametrize("secret", SECRETS, ids=["key", "password"])
+    def test_secrets(self, demo: Demo, secret: str) -> None:
+        """
+        No secret is in any output.
+        """
+        for text in (
+            demo.out,
+            demo.err,
+            (demo.folder / "chimera.log").read_text(),
+            (demo.folder / "executions.log").read_text(),
+        ):
+            assert secret not in text
+
+    @pytest.mark.parametrize("name", ["chimera.log", "executions.log"])
+    def test_names_the_files(self, demo: Demo, name: str) -> None:
+        """
+        It says which files it wrote, and how many lines.
+        """
+        (said,) = [
+            line
+            for line in demo.out.splitlines()
+            if line.startswith(f"  {demo.folder / name}:")
+        ]
+
+        assert f" {len(demo.lines(name))} lines so far" in said
+
+    def test_names_the_configuration(self, demo: Demo) -> None:
+        """
+        It says where the file is that an operator would copy and edit.
+        """
+        packaged = Path(chimera_log.__file__).parent / "logging.yaml"
+
+        assert str(packaged) in demo.out
+        assert packaged.is_file()
+
+    def test_stays_in_its_folder(self, demo: Demo) -> None:
+        """
+        It writes nowhere but in the folder it names.
+        """
+        assert ["logs"] == [entry.name for entry in demo.folder.parent.iterdir()]
+
+    def test_runs_for_a_while(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        Given time, a bot tries again and again.
+        """
+        main(
+            ["demo", "--log-dir", str(tmp_path), "--seconds", "0.05", "--threads", "1"]
+        )
+
+        done = Demo(0, tmp_path, *capsys.readouterr())
+        assert len(done.lines("executions.log")) >= 2
+
+    def test_own_configuration(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """
+        A ``logging.yaml`` that writes no such files is no reason to fail.
+        """
+        monkeypatch.chdir(tmp_path)
+        Path("logging.yaml").write_text("version: 1\n")
+
+        assert 0 == main(["demo", "--log-dir", "logs", "--seconds", "0"])
+        assert "Traceback" not in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        "arguments", [["--threads", "0"], ["--log-dir", "/dev/null/logs"]]
+    )
+    def test_nothing_written(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        arguments: list[str],
+    ) -> None:
+        """
+        Where no file comes about, it says so in words, not with a traceback.
+        """
+        monkeypatch.chdir(tmp_path)
+        with suppress(SystemExit):
+            main(["demo", "--seconds", "0", *arguments])
+
+        assert "Traceback" not in capsys.readouterr().err
+
+    def test_bad_configuration(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        A configuration that cannot work is one line on stderr and exit code 2.
+        """
+        monkeypatch.setenv("CHIMERA_LOG_CONFIG", "nowhere.yaml")
+        try:
+            code: object = main(["demo"])
+        except SystemExit as stopped:
+            code = stopped.code
+
+        (said,) = capsys.readouterr().err.splitlines()
+        assert 2 == code
+        assert "nowhere.yaml: cannot be read: No such file or directory" in said
+
+
+class TestMain:
+    def test_no_command(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """
+        Without a command it says what there is, and exits with 2.
+        """
+        with pytest.raises(SystemExit) as stopped:
+            main([])
+
+        assert 2 == stopped.value.code
+        assert "usage: chimera-log" in capsys.readouterr().err
+
+    def test_unknown_command(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """
+        So it does for a command that it does not know.
+        """
+        with pytest.raises(SystemExit) as stopped:
+            main(["dmeo"])
+
+        assert 2 == stopped.value.code
+        assert "demo" in capsys.readouterr().err
+
+    def test_python_m(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """
+        ``python -m chimera_log`` is the same program.
+        """
+        monkeypatch.setattr(sys, "argv", ["chimera_log", "--help"])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_module("chimera_log", run_name="__main__")
+
+        assert 0 == stopped.value.code
+        assert "run a small bot" in capsys.readouterr().out
+
+    def test_imported(self) -> None:
+        """
+        To import it runs nothing.
+        """
+        loaded = runpy.run_path(
+            str(Path(chimera_log.__file__).parent / "__main__.py"), run_name="imported"
+        )
+
+        assert main is loaded["main"]
+
+    def test_real_process(self) -> None:
+        """
+        The command works in a process of its own.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "chimera_log", "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+
+        assert done.stdout.startswith("usage: chimera-log")
+        assert "" == done.stderr
