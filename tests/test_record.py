@@ -438,7 +438,7 @@ class TestException:
 
         assert "number 399" in described(first)["stacktrace"]
 
-    @pytest.mark.skipif(sys.version_info < (3, 11), reason="groups are of Python 3.11")
+    @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs Python 3.11: groups")
     def test_group(self) -> None:
         """
         Every exception of a group, and of the groups within, is in the trace.
@@ -452,7 +452,7 @@ class TestException:
         assert "ValueError: one" in shown["stacktrace"]
         assert "KeyError: 'two'" in shown["stacktrace"]
 
-    @pytest.mark.skipif(sys.version_info < (3, 11), reason="notes are of Python 3.11")
+    @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs Python 3.11: notes")
     def test_notes(self) -> None:
         """
         Notes follow the message in the trace.

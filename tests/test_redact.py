@@ -452,7 +452,7 @@ class TestPatterns:
         assert "source-line-secret" not in line
         assert "raise ValueError(" in line
 
-    @pytest.mark.skipif(sys.version_info < (3, 11), reason="of Python 3.11")
+    @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs Python 3.11: notes")
     def test_notes_of_an_exception(self) -> None:
         """
         Notes are scrubbed with the trace.
