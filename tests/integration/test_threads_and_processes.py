@@ -312,10 +312,9 @@ threading.Thread(target=forever, daemon=True).start()
 started.wait()
 """
         assert Done(0, b"", "") == run_python(script, tmp_path)
-        assert all(
-            parsed(lines_of(path))
-            for path in [*segments(tmp_path).values(), tmp_path / NAME]
-        )
+        files = [*segments(tmp_path).values(), tmp_path / NAME]
+        # The last file may be new, and empty still.
+        assert [] != [line for file in files for line in parsed(lines_of(file))]
 
 
 class TestFailedPlace:
