@@ -67,6 +67,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "discord versioned": (f"https://discord.com/api/v10/webhooks/123456789/{KEY}", KEY),
     "bearer": (f"Authorization: Bearer {KEY}", KEY),
     "bearer in a dict": (f"{{'Authorization': 'Bearer {KEY}'}}", KEY),
+    "bearer after a tab": (f"Authorization:Bearer\t{KEY}", KEY),
     "basic": ("Authorization: Basic Ym90Omh1bnRlcjI=", "Ym90Omh1bnRlcjI"),
     "basic of letters": ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
     "aws id": ("key AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
