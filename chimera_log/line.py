@@ -226,7 +226,8 @@ class Layout:
         """
         context = self._encoder.plain(parts.context)
         wanted = min(_size(self._encoder.encode(context)), self._max_line_bytes // 4)
-        for cut in _CUTS:
+        # The last cut leaves enough: the constructor made sure.
+        for cut in _CUTS:  # pragma: no branch
             exception = parts.exception and {
                 name: _cut(value, cut) for name, value in parts.exception.items()
             }

@@ -1543,3 +1543,36 @@ class TestExamples:
                 "region_name": "eu-central-1",
                 "log_group_name": "Chimera",
             } == of_name("cloudwatch").options
+
+
+class TestRehearsal:
+    def test_opens_no_file(self, tmp_path: Path) -> None:
+        """
+        A refused configuration has emptied no file, not even one of mode w.
+        """
+        path = tmp_path / "plain.log"
+        path.write_text("what ran\n")
+        handler = {"class": "logging.FileHandler", "filename": str(path), "mode": "w"}
+        document: dict[str, Any] = {
+            "version": 1,
+            "handlers": {"plain": handler, "wrong": {"class": "logging.NoHandler"}},
+        }
+        with pytest.raises(ConfigError):
+            init_logging(document)
+
+        assert "what ran\n" == path.read_text()
+
+    @pytest.mark.parametrize("given", [lambda _: True, logging.Filter("bot")])
+    def test_filter_itself(self, given: Any) -> None:
+        """
+        Since Python 3.11 a program may give a filter; before, it is told so.
+        """
+        config = recording()
+        config["handlers"]["memory"]["filters"] = [given]
+        if sys.version_info < (3, 11):
+            with pytest.raises(ConfigError, match="no filter is called"):
+                init_logging(config)
+        else:
+            init_logging(config)
+
+            assert [given] == logging.getLogger().handlers[-1].filters

@@ -654,3 +654,13 @@ class TestLength:
 
         assert "hunter2" not in json.dumps(shown)
         assert "[redacted]" == shown["context"]["password"]
+
+
+def test_context_stays_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A context of which nothing can be shown, its type's mark, is still an object.
+    """
+    encoder = layout()
+    monkeypatch.setattr(encoder._encoder, "encode", lambda _: '"[unprintable]"')
+
+    assert {"value": "[unprintable]"} == read(record(), encoder)["context"]

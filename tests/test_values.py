@@ -30,6 +30,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chimera_log import values
 from chimera_log.forms import MAX_EXACT_INT, MAX_VALUES, text
 from chimera_log.redact import Redactor
 from chimera_log.values import MAX_DEPTH, Encoder, escape, plain
@@ -1103,3 +1104,31 @@ class TestHidden:
 
         assert Order("ETH", {"secret": "x", "list": ["a"]}) == order
         assert order.amount is inner
+
+
+class TestEncoders:
+    def test_without_the_c_encoder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Where json has no C encoder, as on PyPy, the text is the same.
+        """
+        value = {"a": [1, 2.5, None, True, "x\n"], "b": Decimal("1.5")}
+        expected = Encoder().encode(value)
+        monkeypatch.setattr(json.encoder, "c_make_encoder", None)
+
+        assert expected == values._make_encoder()(value)
+
+    def test_more_types_than_are_remembered(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A type that finds no room in the memory of types is shown all the same.
+        """
+        monkeypatch.setattr(values, "_MAX_TYPES", 0)
+
+        class Later(datetime):
+            """A type that was never seen before."""
+
+        shown = Encoder().encode([Later(2025, 10, 27)])
+
+        assert '["2025-10-27T00:00:00.000000"]' == shown
+        assert Later not in values._SCALARS

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
+import sys
 from contextlib import suppress
 
 from chimera_log.options import ConfigError, did_you_mean
@@ -207,8 +208,8 @@ def _check_references(
             raise document.error((*path, key), what)
         for name in listed:
             # Since Python 3.11 a program may give a filter itself.
-            is_filter = key == "filters" and (callable(name) or hasattr(name, "filter"))
-            if not is_filter:
+            given = sys.version_info >= (3, 11) and key == "filters"
+            if not (given and (callable(name) or hasattr(name, "filter"))):
                 _check_known(document, content, (*path, key), name)
 
 
