@@ -106,6 +106,18 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
+def choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """
+    Return *value* if it is one of *choices*.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ConfigError(f"{name}: {value!r}: {did_you_mean(str(value), choices)}")
+    return value
+
+
 def names(name: str, value: Any) -> tuple[str, ...]:
     """
     Return *value*, a list of text, as a tuple.

@@ -1,5 +1,7 @@
 """
-``python -m tests.bench``: what the package costs, as ratios, never as seconds.
+``python -m tests.bench``: what the package costs, as ratios.
+
+Seconds are told only where a person waits for them, and beside the null handler.
 
 Contenders take turns within one run, so that a busy machine slows them alike;
 a ratio is the median over the rounds.
@@ -11,6 +13,8 @@ import statistics
 import subprocess
 import sys
 import time
+
+from tests.bench import files
 
 ROUNDS = 25
 BARE = "pass"
@@ -44,3 +48,4 @@ def imports() -> None:
 
 if __name__ == "__main__":
     imports()
+    files.beside_busy_threads()

@@ -1,0 +1,57 @@
+"""
+The hidden folder beside a log file, for what is about the file and not of it.
+
+Its name begins with a dot (``.chimera.log.d`` beside ``chimera.log``), so that
+``chimera.log*`` matches log lines only.  It holds the last number that a full
+file was given, and the fragments that killed writers left.
+
+Nothing here is needed to write a line: where the folder cannot be written, log
+lines are written all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+_FLAGS = (
+    os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+)
+
+
+class Aside:
+    """
+    The hidden folder of the log file *name* in *directory*.
+
+    Args:
+        directory: Where the log file is.
+        name: The log file's name.
+    """
+
+    def __init__(self, directory: str, name: str) -> None:
+        self.path = os.path.join(directory, f".{name}.d")
+
+    def last_number(self) -> int:
+        """Return the last number that was remembered, or 0."""
+        try:
+            with open(os.path.join(self.path, "number"), "rb") as file:
+                return int(file.read(20))
+        except (OSError, ValueError):  # none was given yet
+            return 0
+
+    def remember_number(self, number: int, mode: int) -> None:
+        """Remember the last number given; *mode* has the file's permission bits."""
+        self._write("number", b"%020d\n" % number, 0, mode)
+
+    def keep_fragment(self, fragment: bytes, mode: int) -> None:
+        """Keep the half line of a killed writer, as a line of its own."""
+        self._write("fragments", fragment + b"\n", os.O_APPEND, mode)
+
+    def _write(self, name: str, data: bytes, flag: int, mode: int) -> None:
+        with suppress(OSError):
+            os.makedirs(self.path, mode=0o750, exist_ok=True)
+            fd = os.open(os.path.join(self.path, name), _FLAGS | flag, mode)
+            try:
+                os.write(fd, data)
+            finally:
+                os.close(fd)

@@ -1,0 +1,83 @@
+"""
+The names of a log file's segments: what they say, and which ones may go.
+
+A full file is renamed to ``<name>.<UTC of its first line>.<number>``, such as
+``chimera.log.20251027T083800Z.000001``, and ``.gz`` is added when it is
+compressed.  Numbers only grow and names are never used again, so that whoever
+copies, ships or lists segments never meets another file under a name it knows.
+
+Pure functions of names and times; nothing is looked up.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SEGMENT = re.compile(r"\.(\d{8}T\d{6}Z)\.(\d{6,})(?:\.gz)?")
+# Our own lines, and many others, tell their time within their first bytes.
+_TIME = re.compile(rb"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
+
+
+def segment_name(name: str, first: float, number: int) -> str:
+    """
+    Return the name of a full segment.
+
+    Args:
+        name: The active file's name, without its directory.
+        first: When its first line was written, in seconds since the epoch.
+        number: Its number, at least 1.
+    """
+    date = "%04d%02d%02dT%02d%02d%02dZ" % time.gmtime(first)[:6]  # noqa: UP031  six fields
+    return f"{name}.{date}.{number:06d}"
+
+
+def segment_number(name: str, entry: str) -> int | None:
+    """Return the number of directory *entry*, if it is a segment of *name*."""
+    if not entry.startswith(name):
+        return None
+    match = _SEGMENT.fullmatch(entry, len(name))
+    return int(match[2]) if match else None
+
+
+def next_number(name: str, entries: Iterable[str], last: int) -> int:
+    """
+    Return a number that no segment of *name* has had.
+
+    Args:
+        name: The active file's name.
+        entries: What lies in its directory, of whatever kind.
+        last: The last number known to have been given, or 0; what had it may
+            have been moved away since.
+    """
+    return max([last, *(segment_number(name, entry) or 0 for entry in entries)]) + 1
+
+
+def time_of_line(start: bytes) -> float | None:
+    """Return the time that a line's *start* tells, in seconds since the epoch."""
+    from calendar import timegm  # noqa: PLC0415  only a rotation needs it
+
+    match = _TIME.search(start)
+    if not match:
+        return None
+    try:
+        date = time.strptime(
+            f"{match[1].decode()} {match[2].decode()}", "%Y-%m-%d %H:%M:%S"
+        )
+    except ValueError:  # digits, but no date
+        return None
+    return float(timegm(date))
+
+
+def superfluous(name: str, entries: Iterable[str], keep: int) -> list[str]:
+    """Return the segments of *name* beyond the newest *keep*, the oldest first."""
+    numbered = sorted(
+        (number, entry)
+        for entry in entries
+        if (number := segment_number(name, entry)) is not None
+    )
+    return [entry for _, entry in numbered[: max(len(numbered) - keep, 0)]]

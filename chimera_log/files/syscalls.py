@@ -1,0 +1,214 @@
+"""
+The few system calls of an append, made without giving up the GIL.
+
+Every call through `os` or `fcntl` releases the GIL and must win it back: up to
+5 ms for each busy thread (`sys.getswitchinterval`).  Four calls a record beside
+four busy threads cost the caller 126 ms at p99; made by `ctypes.PyDLL`, which
+keeps the GIL, they cost 0.2 ms.
+
+That is safe only where a call returns within microseconds, and a fence sees to
+it: 64-bit Linux, CPython with its GIL, the main interpreter, a regular file on
+a file system known to be local.  A lock that somebody else holds, a line beyond
+`MAX_KEPT_WRITE` bytes and, for a while, every write after a slow one give up
+the GIL as ever.  What remains: a file system that is frozen for a snapshot
+stops the whole process, not just the thread, for one stall.  ``keep_gil: never``
+avoids it.
+
+`ctypes` is imported when the first such file is opened, not with the package.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import stat
+import struct
+import sys
+import time
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+if sys.platform != "win32":
+    import fcntl
+
+MAX_KEPT_WRITE = 64 * 1024  # bytes; a longer write takes long enough to yield
+SLOW_WRITE = 0.005  # seconds; the disk answered, not the page cache
+SLOW_PAUSE = 10.0  # seconds of ordinary writes after a slow one
+
+# statfs(2), f_type: file systems whose calls wait for no other machine and no
+# user's program.  NFS, CIFS, FUSE, 9p and virtiofs are not among them.
+LOCAL_FILE_SYSTEMS = frozenset(
+    {
+        0xEF53,  # ext2, ext3, ext4
+        0x58465342,  # xfs
+        0x9123683E,  # btrfs
+        0x01021994,  # tmpfs
+        0x794C7630,  # overlay
+    }
+)
+
+# What a path names, in one look.
+Look = namedtuple("Look", ["device", "inode", "size"])
+
+
+class Ordinary:
+    """The calls as `os` and `fcntl` make them: the GIL is given up in each."""
+
+    def try_lock(self, fd: int) -> bool:
+        """Take the lock of *fd* unless somebody else holds it; whether it is ours."""
+        if sys.platform != "win32":  # there, a file has one writer and needs no lock
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def unlock(self, fd: int) -> None:
+        """Release the lock of *fd*."""
+        if sys.platform != "win32":
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def look(self, path: str) -> Look | None:
+        """Return what *path* names now, or ``None`` if it names nothing."""
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            return None
+        return Look(found.st_dev, found.st_ino, found.st_size)
+
+    def write(self, fd: int, data: bytes) -> int:
+        """Write *data* in one call; return how many of its bytes were taken."""
+        return os.write(fd, data)
+
+
+class Keeping(Ordinary):
+    """
+    The same calls by `ctypes.PyDLL`, which keeps the GIL.
+
+    Args:
+        clock: Seconds that never go back; a write is timed by it.
+
+    Raises:
+        Exception: Where there is no ctypes, or the C library lacks a call.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        import ctypes  # noqa: PLC0415  6 ms, and only these files need it
+
+        libc = ctypes.PyDLL(None, use_errno=True)
+        self._flock, self._statx, self._write = libc.flock, libc.statx, libc.write
+        self._flock.argtypes = [ctypes.c_int, ctypes.c_int]
+        self._statx.argtypes = [
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_int,
+            ctypes.c_uint,
+            ctypes.c_void_p,
+        ]
+        self._write.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t]
+        self._write.restype = ctypes.c_ssize_t
+        self._buffer = ctypes.c_char * _STATX_BYTES
+        self._clock = clock
+        self._yield_until = float("-inf")
+
+    def try_lock(self, fd: int) -> bool:
+        """Take the lock of *fd* unless somebody else holds it; whether it is ours."""
+        if self._flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB) == 0:
+            return True
+        # Held, interrupted or refused: the ordinary call says which.
+        return super().try_lock(fd)
+
+    def unlock(self, fd: int) -> None:
+        """Release the lock of *fd*."""
+        if self._flock(fd, fcntl.LOCK_UN) != 0:
+            super().unlock(fd)
+
+    def look(self, path: str) -> Look | None:
+        """Return what *path* names now, or ``None`` if it names nothing."""
+        answer = self._buffer()
+        if self._statx(_AT_FDCWD, os.fsencode(path), 0, _STATX_WANTED, answer) != 0:
+            return super().look(path)
+        inode, size, major, minor = _STATX.unpack_from(answer)
+        return Look(os.makedev(major, minor), inode, size)
+
+    def write(self, fd: int, data: bytes) -> int:
+        """
+        Write *data* in one call; return how many of its bytes were taken.
+
+        Gives up the GIL for long data, and for `SLOW_PAUSE` seconds after a
+        write that took longer than `SLOW_WRITE`.
+        """
+        start = self._clock()
+        if len(data) > MAX_KEPT_WRITE or start < self._yield_until:
+            return super().write(fd, data)
+        written: int = self._write(fd, data, len(data))
+        if written < 0:
+            # Nothing was taken.  The ordinary call fails the same way, or, after
+            # a signal, does not.
+            return super().write(fd, data)
+        now = self._clock()
+        if now - start > SLOW_WRITE:
+            self._yield_until = now + SLOW_PAUSE
+        return written
+
+
+def calls_for(fd: int) -> Ordinary:
+    """
+    Return the calls to use for *fd*: those that keep the GIL, where that is safe.
+
+    Args:
+        fd: A file, open for writing.
+    """
+    if not (_keeping_is_safe_here() and stat.S_ISREG(os.fstat(fd).st_mode)):
+        return Ordinary()
+    try:
+        if _file_system(fd) in LOCAL_FILE_SYSTEMS:
+            return Keeping()
+    except Exception:  # noqa: S110  no ctypes, or a C library without statx
+        pass
+    return Ordinary()
+
+
+def _keeping_is_safe_here() -> bool:
+    """Whether this interpreter and this system are the ones that were tried."""
+    return (
+        sys.platform == "linux"
+        and sys.maxsize > 2**32  # 64 bits: the layouts below
+        and sys.implementation.name == "cpython"
+        and getattr(sys, "_is_gil_enabled", lambda: True)()
+        and _is_main_interpreter()
+    )
+
+
+def _is_main_interpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # Python 3.13; before
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        return bool(module.get_current() == module.get_main())
+    return True
+
+
+def _file_system(fd: int) -> int:
+    """Return the type of the file system that *fd* is on, as statfs(2) tells it."""
+    import ctypes  # noqa: PLC0415  see above
+
+    answer = ctypes.create_string_buffer(_STATFS_BYTES)
+    # By CDLL, which gives up the GIL: on a dead network mount this call hangs.
+    if ctypes.CDLL(None, use_errno=True).fstatfs(fd, answer) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    (kind,) = struct.unpack_from("=q", answer)
+    return int(kind)
+
+
+# linux/stat.h: struct statx, whose layout the kernel promises to keep.
+_STATX_BYTES = 256
+_STATX = struct.Struct("=32xQQ88xII")  # inode, size, the device's two numbers
+_STATX_WANTED = 0x100 | 0x200  # STATX_INO, STATX_SIZE
+_AT_FDCWD = -100
+_STATFS_BYTES = 256  # struct statfs has 120, f_type first, 8 bytes on 64-bit systems

@@ -1,0 +1,166 @@
+"""
+What the file tests share: writers to be killed, and what their files must hold.
+
+A writer logs numbered records and, after each logging call, tells its number on
+a pipe.  What was told was acknowledged: it must be found again, once, in order.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+from collections import defaultdict
+from contextlib import contextmanager
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from chimera_log import JsonFormatter, RotatingFileHandler
+from chimera_log.files.names import segment_number
+from tests.conftest import record
+from tests.integration.support import PATIENCE, environment, lines_of, parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAME = "bot.log"
+ASIDE = f".{NAME}.d"
+START = 1_761_554_280.0  # when a child's first record was made, as it says
+
+# How every child makes its handler: like `handler_for`.
+HANDLER = f"""
+import logging, os, sys, time
+from chimera_log import JsonFormatter, RotatingFileHandler
+
+def handler_for(directory, **options):
+    options = {{"maxBytes": 20_000, "backupCount": 100_000, **options}}
+    made = RotatingFileHandler(os.path.join(directory, {NAME!r}), **options)
+    made.setFormatter(JsonFormatter())
+    return made
+
+def log(handler, writer, number, size=300):
+    context = {{"writer": writer, "number": number, "filling": "x" * (size - 140)}}
+    attributes = {{"name": "bot", "levelno": 20, "levelname": "INFO", "msg": "filled"}}
+    # Times of its own, so that every run gives its files the same names.
+    attributes["created"] = {START} + number
+    handler.handle(logging.makeLogRecord({{**attributes, "context": context}}))
+"""
+# Logs until it is killed: WRITER RECORD_SIZE PIPE.
+ENDLESS = f"""{HANDLER}
+import struct
+writer, size, pipe = map(int, sys.argv[1:])
+handler = handler_for(".", maxBytes=1_000_000)
+number = 0
+while True:
+    log(handler, writer, number, size)
+    os.write(pipe, struct.pack("<II", writer, number))
+    number += 1
+"""
+_TOLD = struct.Struct("<II")
+
+
+class Writers:
+    """
+    Children that log to one file in *directory* until they are killed.
+
+    Args:
+        directory: Where the file is.
+        size: Bytes of a record, about.
+    """
+
+    def __init__(self, directory: Path, size: int) -> None:
+        self.acknowledged: dict[int, int] = {}  # how many records of each writer
+        self._directory = directory
+        self._size = size
+        self._receiver, self._sender = os.pipe()
+        self._reader = Thread(target=self._read)
+        self._reader.start()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._started = 0
+
+    def start(self) -> int:
+        """Start one more; return its number."""
+        writer, self._started = self._started, self._started + 1
+        arguments = [str(writer), str(self._size), str(self._sender)]
+        self._running[writer] = subprocess.Popen(
+            [sys.executable, "-c", ENDLESS, *arguments],
+            cwd=self._directory,
+            env=environment(self._directory),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[self._sender],
+        )
+        return writer
+
+    def kill(self, writer: int) -> None:
+        """Kill *writer*, as the kernel does: at once."""
+        process = self._running.pop(writer)
+        process.kill()
+        process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """Kill all of them, and read to the end what they told."""
+        for writer in list(self._running):
+            self.kill(writer)
+        os.close(self._sender)
+        self._reader.join(PATIENCE)
+        os.close(self._receiver)
+
+    def _read(self) -> None:
+        # A write of so few bytes to a pipe is never divided.
+        while told := os.read(self._receiver, 8_192 * _TOLD.size):
+            for writer, number in _TOLD.iter_unpack(told):
+                self.acknowledged[writer] = number + 1
+
+
+@contextmanager
+def writers(directory: Path, size: int) -> Iterator[Writers]:
+    """Give `Writers` that are all dead in the end."""
+    made = Writers(directory, size)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def handler_for(directory: Path, **options: Any) -> RotatingFileHandler:
+    """Return a handler that rotates early and keeps everything."""
+    made = RotatingFileHandler(
+        directory / NAME, **{"maxBytes": 20_000, "backupCount": 100_000, **options}
+    )
+    made.setFormatter(JsonFormatter())
+    return made
+
+
+def log(handler: RotatingFileHandler, writer: int, *numbers: int) -> None:
+    """Log one record for each of *numbers*."""
+    for number in numbers:
+        context = {"writer": writer, "number": number, "filling": "x" * 160}
+        handler.handle(record("filled", context=context))
+
+
+def files(directory: Path) -> list[Path]:
+    """Return the full files in the order of their numbers, and any active one."""
+    found = [
+        (number, path)
+        for path in directory.iterdir()
+        if (number := segment_number(NAME, path.name)) is not None
+    ]
+    assert len(found) == len(dict(found)), f"a number twice: {sorted(found)}"
+    active = [path for path in [directory / NAME] if path.exists()]
+    return [*(path for _, path in sorted(found)), *active]
+
+
+def written(directory: Path) -> dict[int, list[int]]:
+    """Return what each writer wrote, in the order of the files and their lines."""
+    return written_to(files(directory))
+
+
+def written_to(paths: list[Path]) -> dict[int, list[int]]:
+    """Return what each writer wrote, in the order of *paths* and their lines."""
+    found = defaultdict(list)
+    for path in paths:
+        for line in parsed(lines_of(path)):
+            found[line["context"]["writer"]].append(line["context"]["number"])
+    return dict(found)

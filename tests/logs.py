@@ -1,0 +1,114 @@
+"""
+Log files for the tests of the engine: made, broken and held in many ways.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from chimera_log.files.segments import Policy, Segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FIRST = 1761554280.0  # 2025-10-27 08:38:00 UTC
+STAMP = "20251027T083800Z"
+POLICY = Policy(
+    max_bytes=10,
+    backup_count=100,
+    mode=0o640,
+    follow_symlinks=False,
+    lock_timeout=30.0,
+    max_waiting=1_000,
+    keep_gil=False,
+)
+
+
+class Log:
+    """
+    Segments in a folder of their own, with what they reported.
+
+    Args:
+        folder: Where they are.
+        name: The active file's name.
+        policy: What differs from `POLICY`.
+    """
+
+    def __init__(self, folder: Path, name: str = "bot.log", **policy: Any) -> None:
+        self.path = folder / name
+        self.policy = POLICY._replace(**policy)
+        self.troubles: list[tuple[str, str]] = []
+        self.opened: list[Segments] = []
+
+    def open(self, **policy: Any) -> Segments:
+        """Return new segments at the path."""
+        segments = Segments(
+            str(self.path),
+            self.policy._replace(**policy),
+            lambda kind, message: self.troubles.append((kind, message)),
+            lambda: FIRST,
+        )
+        self.opened.append(segments)
+        return segments
+
+    def close(self) -> None:
+        """Close all that were opened, whatever still waits."""
+        for segments in self.opened:
+            segments.at_exit()
+            segments.close()
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of trouble that were reported."""
+        return [kind for kind, _ in self.troubles]
+
+    @property
+    def full(self) -> list[Path]:
+        """The full segments, the oldest first."""
+        return sorted(self.path.parent.glob(f"{self.path.name}.*"))
+
+    @property
+    def contents(self) -> list[bytes]:
+        """What the files hold, the active one last."""
+        return [file.read_bytes() for file in [*self.full, self.path]]
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines of all files, in order."""
+        return b"".join(self.contents).splitlines(keepends=True)
+
+    @property
+    def aside(self) -> Path:
+        """The hidden folder."""
+        return self.path.with_name(f".{self.path.name}.d")
+
+
+@contextmanager
+def held(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock of the file at *path* as another process would; yield a release."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield lambda: fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+def is_unlocked(path: Path) -> bool:
+    """Whether nobody holds the lock of the file at *path*."""
+    with suppress(BlockingIOError), held(path):
+        return True
+    return False
+
+
+def refusing(code: int) -> Callable[..., Any]:
+    """Return a system call that fails."""
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(code, f"refused {args} {kwargs}")
+
+    return refuse

@@ -1,0 +1,454 @@
+"""
+The system calls of an append are the same whether they keep the GIL or not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import importlib
+import os
+import runpy
+import struct
+import sys
+import textwrap
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chimera_log.files import syscalls
+from chimera_log.files.syscalls import (
+    MAX_KEPT_WRITE,
+    SLOW_PAUSE,
+    SLOW_WRITE,
+    Keeping,
+    Look,
+    Ordinary,
+    calls_for,
+)
+from tests.integration.support import Done, run_python
+from tests.logs import held, is_unlocked, refusing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EXT4 = 0xEF53
+CLOSED = 99_999  # no descriptor has this number
+
+
+@pytest.fixture(params=[Ordinary, Keeping])
+def calls(request: pytest.FixtureRequest) -> Ordinary:
+    """Return either kind of calls."""
+    made: Ordinary = request.param()
+    return made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return an empty file's path."""
+    made = tmp_path / "bot.log"
+    made.touch()
+    return made
+
+
+@pytest.fixture
+def fd(path: Path) -> Iterator[int]:
+    """Return the empty file, opened as the engine opens it."""
+    opened = os.open(path, os.O_RDWR | os.O_APPEND)
+    yield opened
+    os.close(opened)
+
+
+class TestLock:
+    def test_free(self, calls: Ordinary, fd: int, path: Path) -> None:
+        """
+        A lock that nobody holds is ours until we let go of it.
+        """
+        assert calls.try_lock(fd)
+        assert not is_unlocked(path)
+        calls.unlock(fd)
+        assert is_unlocked(path)
+
+    def test_held(self, calls: Ordinary, fd: int, path: Path) -> None:
+        """
+        A lock that somebody else holds is not ours; nobody waits.
+        """
+        with held(path) as release:
+            assert not calls.try_lock(fd)
+            release()
+            assert calls.try_lock(fd)
+
+    def test_bad_descriptor(self, calls: Ordinary) -> None:
+        """
+        What is no descriptor is an error.
+        """
+        for call in (calls.try_lock, calls.unlock):
+            with pytest.raises(OSError, match="Bad file descriptor") as caught:
+                call(CLOSED)
+            assert errno.EBADF == caught.value.errno
+
+
+class TestLook:
+    @pytest.mark.parametrize("size", [0, 1, 2**31, 2**32 + 1])
+    def test_file(self, calls: Ordinary, path: Path, size: int) -> None:
+        """
+        A file's device, inode and size are told, beyond 4 GiB too.
+        """
+        os.truncate(path, size)
+        found = path.stat()
+
+        assert Look(found.st_dev, found.st_ino, size) == calls.look(str(path))
+
+    def test_nothing(self, calls: Ordinary, path: Path) -> None:
+        """
+        A path that names nothing is ``None``, and so is a link to nothing.
+        """
+        link = path.with_name("link")
+        link.symlink_to(path)
+        path.unlink()
+
+        assert calls.look(str(path)) is None
+        assert calls.look(str(link)) is None
+
+    def test_link(self, calls: Ordinary, path: Path) -> None:
+        """
+        A link is followed.
+        """
+        link = path.with_name("link")
+        link.symlink_to(path)
+
+        assert calls.look(str(path)) == calls.look(str(link))
+
+    def test_odd_name(self, calls: Ordinary, path: Path) -> None:
+        """
+        A name may hold any character, or bytes that are no text.
+        """
+        odd = path.with_name("ä €\udcff\n.log")
+        path.rename(odd)
+
+        assert odd.stat().st_ino == getattr(calls.look(str(odd)), "inode", None)
+
+    def test_not_a_folder(self, calls: Ordinary, path: Path) -> None:
+        """
+        What cannot be looked at is an error.
+        """
+        with pytest.raises(NotADirectoryError):
+            calls.look(str(path / "x"))
+
+
+class TestWrite:
+    @pytest.mark.parametrize("length", [0, 1, 400, 2**16, 2**16 + 1, 2**20])
+    def test_lengths(self, calls: Ordinary, fd: int, path: Path, length: int) -> None:
+        """
+        Data of any length is written whole.
+        """
+        data = os.urandom(length)
+
+        assert length == calls.write(fd, data)
+        assert data == path.read_bytes()
+
+    @given(st.lists(st.binary(max_size=50)))
+    def test_any_bytes(self, pieces: list[bytes]) -> None:
+        """
+        Any bytes are written as they are, NULs too, one after the other.
+        """
+        for calls in (Ordinary(), Keeping()):
+            reader, writer = os.pipe()
+            try:
+                for piece in pieces:
+                    assert len(piece) == calls.write(writer, piece)
+                    assert piece == (os.read(reader, len(piece)) if piece else b"")
+            finally:
+                os.close(reader)
+                os.close(writer)
+
+    def test_bad_descriptor(self, calls: Ordinary) -> None:
+        """
+        What is no descriptor is an error.
+        """
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            calls.write(CLOSED, b"x")
+
+    def test_read_only(self, calls: Ordinary, path: Path) -> None:
+        """
+        What was opened for reading only cannot be written.
+        """
+        with path.open("rb") as file, pytest.raises(OSError) as caught:  # noqa: PT011  its number is asserted
+            calls.write(file.fileno(), b"x")
+
+        assert errno.EBADF == caught.value.errno
+
+    def test_full(self, calls: Ordinary) -> None:
+        """
+        No room is an error.
+        """
+        full = os.open("/dev/full", os.O_WRONLY)
+        try:
+            with pytest.raises(OSError, match="No space left") as caught:
+                calls.write(full, b"x")
+        finally:
+            os.close(full)
+
+        assert errno.ENOSPC == caught.value.errno
+
+
+class Timed(Keeping):
+    """
+    Calls whose kept writes take as long as a test says.
+
+    Args:
+        seconds: How long each takes.
+    """
+
+    def __init__(self, *seconds: float) -> None:
+        self.now = 0.0
+        super().__init__(lambda: self.now)
+        kept, pending = self._write, list(seconds)
+        self.kept = 0
+
+        def write(*args: Any) -> int:
+            self.kept += 1
+            self.now += pending.pop(0) if pending else 0.0
+            written: int = kept(*args)
+            return written
+
+        self._write: Any = write
+
+
+class TestSlowWrite:
+    def test_quick(self, fd: int) -> None:
+        """
+        Quick writes keep the GIL, also one that takes exactly as long as is quick.
+        """
+        calls = Timed(SLOW_WRITE, 0.0, 0.0)
+        for _ in range(3):
+            calls.write(fd, b"x")
+
+        assert 3 == calls.kept
+
+    def test_slow(self, fd: int, path: Path) -> None:
+        """
+        After a slow one, writes give up the GIL for ten seconds.
+        """
+        calls = Timed(SLOW_WRITE + 0.001)
+        calls.write(fd, b"1")
+        slow_until = calls.now + SLOW_PAUSE
+        calls.write(fd, b"2")
+        calls.now = slow_until - 0.001
+        calls.write(fd, b"3")
+        assert 1 == calls.kept
+
+        calls.now = slow_until
+        calls.write(fd, b"4")
+        assert 2 == calls.kept
+        assert b"1234" == path.read_bytes()
+
+    def test_long(self, fd: int) -> None:
+        """
+        Long data gives up the GIL at once.
+        """
+        calls = Timed()
+        calls.write(fd, b"x" * MAX_KEPT_WRITE)
+        calls.write(fd, b"x" * (MAX_KEPT_WRITE + 1))
+
+        assert 1 == calls.kept
+
+    def test_interrupted(self, fd: int, path: Path) -> None:
+        """
+        A call that took nothing is made again, the ordinary way.
+        """
+        calls = Timed()
+        calls._write = lambda *_: -1
+
+        assert 1 == calls.write(fd, b"x")
+        assert b"x" == path.read_bytes()
+
+
+class TestCallsFor:
+    @pytest.fixture(autouse=True)
+    def _local(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The tests' own folder counts as local, wherever it is."""
+        monkeypatch.setattr(syscalls, "_file_system", lambda _: EXT4)
+        monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
+
+    @pytest.mark.parametrize("kind", sorted(syscalls.LOCAL_FILE_SYSTEMS))
+    def test_local(self, fd: int, monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
+        """
+        A file on a local file system is written with the GIL kept.
+        """
+        monkeypatch.setattr(syscalls, "_file_system", lambda _: kind)
+
+        assert isinstance(calls_for(fd), Keeping)
+
+    @pytest.mark.parametrize(
+        "kind", [0x6969, 0xFF534D42, 0xFE534D42, 0x65735546, 0x01021997, 0x6A656A63, 0]
+    )
+    def test_foreign(self, fd: int, monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
+        """
+        NFS, CIFS, FUSE, 9p, virtiofs and what nobody knows give it up.
+        """
+        monkeypatch.setattr(syscalls, "_file_system", lambda _: kind)
+
+        assert Ordinary is type(calls_for(fd))
+
+    def test_unknown(self, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Where the file system does not say what it is, neither is it kept.
+        """
+        monkeypatch.setattr(syscalls, "_file_system", refusing(errno.EIO))
+
+        assert Ordinary is type(calls_for(fd))
+
+    def test_pipe(self) -> None:
+        """
+        A pipe, whose reader may sleep, gives it up.
+        """
+        reader, writer = os.pipe()
+        try:
+            assert Ordinary is type(calls_for(writer))
+        finally:
+            os.close(reader)
+            os.close(writer)
+
+    def test_device(self) -> None:
+        """
+        So does a device.
+        """
+        with open(os.devnull, "wb") as null:  # noqa: PTH123  a device
+            assert Ordinary is type(calls_for(null.fileno()))
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("platform", "darwin"),
+            ("platform", "win32"),
+            ("maxsize", 2**31 - 1),
+            ("implementation", SimpleNamespace(name="pypy")),
+            ("_is_gil_enabled", lambda: False),
+        ],
+    )
+    def test_other_systems(
+        self, fd: int, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+    ) -> None:
+        """
+        Other systems, 32 bits, other Pythons and one without GIL use the ordinary.
+        """
+        monkeypatch.setattr(sys, name, value, raising=False)
+
+        assert Ordinary is type(calls_for(fd))
+
+    def test_no_ctypes(self, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A Python without ctypes uses the ordinary.
+        """
+        monkeypatch.setitem(sys.modules, "ctypes", None)
+
+        assert Ordinary is type(calls_for(fd))
+
+    def test_no_statx(self, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A C library without one of the calls uses the ordinary.
+        """
+        libc = SimpleNamespace(flock=SimpleNamespace(), write=SimpleNamespace())
+        monkeypatch.setattr(ctypes, "PyDLL", lambda *_, **__: libc)
+
+        assert Ordinary is type(calls_for(fd))
+
+    @pytest.mark.parametrize("main", [True, False])
+    @pytest.mark.parametrize("name", ["_interpreters", "_xxsubinterpreters", None])
+    def test_interpreters(
+        self, fd: int, monkeypatch: pytest.MonkeyPatch, name: str | None, main: bool
+    ) -> None:
+        """
+        In another than the main interpreter the ordinary are used, as far as
+        Python can tell them apart.
+        """
+        asked = SimpleNamespace(get_current=lambda: int(not main), get_main=lambda: 0)
+
+        def load(wanted: str) -> object:
+            if wanted == name:
+                return asked
+            raise ImportError(wanted)
+
+        monkeypatch.setattr(importlib, "import_module", load)
+
+        expected = Keeping if main or name is None else Ordinary
+        assert expected is type(calls_for(fd))
+
+
+def test_sub_interpreter(tmp_path: Path) -> None:
+    """
+    A sub-interpreter is told from the main one.
+    """
+    script = """
+        import os
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        inner = '''if True:
+            from chimera_log.files.syscalls import _is_main_interpreter
+            print(_is_main_interpreter(), flush=True)
+        '''
+        exec(inner)
+        interpreters.run_string(interpreters.create(), inner)
+    """
+    done = run_python(textwrap.dedent(script), tmp_path)
+
+    # A measuring tool may complain on stderr.
+    assert (0, b"True\nFalse\n") == (done.code, done.stdout)
+
+
+class TestFileSystem:
+    def test_known(self, fd: int, path: Path) -> None:
+        """
+        The type is the one that the system's own tool tells.
+        """
+        with os.popen(f"stat -f -c %t {path}") as told:  # noqa: S605  a test's path
+            assert int(told.read(), 16) == syscalls._file_system(fd)
+
+    def test_error(self) -> None:
+        """
+        What is no descriptor is an error.
+        """
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            syscalls._file_system(-1)
+
+    def test_network(self, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        It is the first field of what the kernel answers.
+        """
+
+        def fstatfs(_: int, answer: Any) -> int:
+            struct.pack_into("=q", answer, 0, 0x6969)
+            return 0
+
+        libc = SimpleNamespace(fstatfs=fstatfs)
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: libc)
+
+        assert 0x6969 == syscalls._file_system(fd)
+
+
+def test_not_loaded_early(tmp_path: Path) -> None:
+    """
+    With the package comes no ctypes; the first record loads it.
+    """
+    script = "import sys, chimera_log; print('ctypes' in sys.modules)"
+
+    assert Done(0, b"False\n", "") == run_python(script, tmp_path)
+
+
+def test_no_lock_on_windows(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where there is no flock, a file has one writer, who needs none.
+    """
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    calls = runpy.run_path(str(syscalls.__file__))["Ordinary"]()
+
+    assert calls.try_lock(fd)
+    calls.unlock(fd)
