@@ -9,7 +9,8 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from chimera_log.files.segments import Policy, Segments
+from chimera_log.files.active import Policy
+from chimera_log.files.segments import Segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

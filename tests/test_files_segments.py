@@ -679,7 +679,8 @@ os.dup2(os.open({str(out)!r}, os.O_WRONLY | os.O_APPEND), 1)
 # Renaming is refused: it would take the machine's own link away.
 TO_STDOUT = """
 import os
-from chimera_log.files.segments import Policy, Segments
+from chimera_log.files.active import Policy
+from chimera_log.files.segments import Segments
 def refuse(*names):
     raise AssertionError(names)
 os.rename = os.unlink = os.ftruncate = refuse

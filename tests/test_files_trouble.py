@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chimera_log.files import active
 from chimera_log.files import segments as segments_module
 from chimera_log.files.segments import Segments, shared
 from chimera_log.files.syscalls import Ordinary
@@ -257,7 +258,7 @@ class TestWriteFailure:
             log = Log(Path(folder))
             segments = log.open(max_bytes=30)
             segments.append(b"first\n")
-            m.setattr(segments_module, "calls_for", lambda _: None)
+            m.setattr(active, "calls_for", lambda _: None)
             m.setattr(segments._calls, "write", fail)
             m.setattr(Ordinary, "write", lambda _, fd, data: fail(fd, data))
             returned = [segments.append(line) for line in lines]
@@ -370,7 +371,7 @@ class TestTornTail:
         """
         lines = [line + b"\n" for line in before]
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as m:
-            m.setattr(segments_module, "_BLOCK", block)
+            m.setattr(active, "_BLOCK", block)
             log = Log(Path(folder))
             log.path.write_bytes(b"".join(lines) + fragment)
             segments = log.open(max_bytes=0)
@@ -528,7 +529,7 @@ class TestLock:
                     release()
 
             time = SimpleNamespace(monotonic=lambda: sum(pauses), sleep=sleep)
-            monkeypatch.setattr(segments_module, "time", time)
+            monkeypatch.setattr(active, "time", time)
             assert segments.append(b"b\n")
 
         assert pauses == sorted(pauses)
@@ -544,7 +545,7 @@ class TestLock:
         segments.append(b"a\n")
         slept: list[float] = [0.0]
         time = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
-        monkeypatch.setattr(segments_module, "time", time)
+        monkeypatch.setattr(active, "time", time)
 
         with held(log.path):
             segments.append(b"b\n")

@@ -1,8 +1,11 @@
 """
 Log files: append-only segments, and the handlers that write them.
 
-- `segments` names, appends, rotates and prunes; it knows no record.
 - `handlers` is the bridge to `logging`.
+- `segments` queues what cannot be written, rotates and prunes; it knows no record.
+- `active` is the one open file: locked, looked at, mended.
+- `names`, `aside` and `syscalls` are what these stand on: names of segments, the
+  hidden folder, and system calls that keep the GIL.
 """
 
 from chimera_log.files.handlers import RotatingFileHandler

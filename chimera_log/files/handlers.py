@@ -10,7 +10,8 @@ import os
 import sys
 
 from chimera_log import options
-from chimera_log.files.segments import Policy, Statistics, shared
+from chimera_log.files.active import Policy
+from chimera_log.files.segments import Statistics, shared
 from chimera_log.options import ConfigError
 from chimera_log.report import report
 
