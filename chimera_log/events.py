@@ -19,7 +19,7 @@ import sys
 
 from chimera_log.forms import text
 from chimera_log.record import STANDARD_ATTRIBUTES
-from chimera_log.values import plain
+from chimera_log.values import SIMPLE, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     AnyAdapter: TypeAlias = "logging.LoggerAdapter[Any]"
+    Level: TypeAlias = "int | str"
     LoggerLike: TypeAlias = "str | logging.Logger | AnyAdapter | None"
 
 _EXACT_DIGITS = 1_000  # of a difference of decimals
-_SIMPLE = frozenset({str, int, float, bool, type(None)})
 _FAILURES = frozenset({"error", "failed", "failure", "rejected", "reverted", "timeout"})
 # What `extra` must not name: LogRecord's own attributes, and these two, for
 # which Logger.makeRecord raises KeyError as well.
@@ -92,7 +92,7 @@ def log_execution_attempt(
     expected_profit_wei: int | str | None = None,
     actual_profit_wei: int | str | None = None,
     error: BaseException | str | None = None,
-    level: int | None = None,
+    level: Level | None = None,
     logger: LoggerLike = "executions",
     stacklevel: int = 1,
     **context: Any,
@@ -123,7 +123,8 @@ def log_execution_attempt(
         stacklevel: As in `logging`; 2 names the caller's caller.
         **context: Whatever else is known.
     """
-    target = _enabled(logger, logging.ERROR if level is None else level)
+    number = None if level is None else _number_of(level, logging.INFO)
+    target = _enabled(logger, logging.ERROR if number is None else number)
     if target is None:
         return
     fields = {
@@ -139,9 +140,9 @@ def log_execution_attempt(
         "error": error,
     }
     known = {**_mapping(execution), **_given(fields), **context}
-    if level is None:
-        level = logging.ERROR if _failed(known) else logging.INFO
-    _log(target, level, "execution_attempt", known, stacklevel)
+    if number is None:
+        number = logging.ERROR if _failed(known) else logging.INFO
+    _log(target, number, "execution_attempt", known, stacklevel)
 
 
 def log_state_transition(
@@ -149,7 +150,7 @@ def log_state_transition(
     to_state: Any,
     reason: str | None = None,
     *,
-    level: int = logging.INFO,
+    level: Level = logging.INFO,
     logger: LoggerLike = "state",
     stacklevel: int = 1,
     **context: Any,
@@ -161,16 +162,14 @@ def log_state_transition(
         from_state: The state left; ``from`` in the context.
         to_state: The state entered; ``to`` in the context.
         reason: Why.
-        level: Level of the record.
-        logger: Where to log, by name or itself.
-        stacklevel: As in `logging`; 2 names the caller's caller.
-        **context: Whatever else is known.
+        level, logger, stacklevel, **context: As in `log_execution_attempt`.
     """
-    target = _enabled(logger, level)
+    number = _number_of(level, logging.INFO)
+    target = _enabled(logger, number)
     if target is None:
         return
     fields = {"from": from_state, "to": to_state, "reason": reason}
-    _log(target, level, "state_transition", {**_given(fields), **context}, stacklevel)
+    _log(target, number, "state_transition", {**_given(fields), **context}, stacklevel)
 
 
 def log_state_divergence(
@@ -179,7 +178,7 @@ def log_state_divergence(
     on_chain: Any,
     *,
     unit: str | None = None,
-    level: int = logging.WARNING,
+    level: Level = logging.WARNING,
     logger: LoggerLike = "state",
     stacklevel: int = 1,
     **context: Any,
@@ -196,20 +195,18 @@ def log_state_divergence(
         cached: The value that was believed.
         on_chain: The value the chain has.
         unit: The unit of both; with ``wei`` they are written as text.
-        level: Level of the record.
-        logger: Where to log, by name or itself.
-        stacklevel: As in `logging`; 2 names the caller's caller.
-        **context: Whatever else is known.
+        level, logger, stacklevel, **context: As in `log_execution_attempt`.
     """
-    target = _enabled(logger, level)
+    number = _number_of(level, logging.WARNING)
+    target = _enabled(logger, number)
     if target is None:
         return
     difference = _difference(cached, on_chain)
     values = {"cached": cached, "on_chain": on_chain, "difference": difference}
-    if (type(unit) is str and unit == "wei") or _names_wei(item):
+    if _is_wei(unit) or _names_wei(item):
         values = {name: _amount("_wei", value) for name, value in values.items()}
     fields = {"item": item, **values, "unit": unit}
-    _log(target, level, "state_divergence", {**_given(fields), **context}, stacklevel)
+    _log(target, number, "state_divergence", {**_given(fields), **context}, stacklevel)
 
 
 def log_safety_violation(
@@ -218,7 +215,8 @@ def log_safety_violation(
     observed: Any,
     action: str | None = None,
     *,
-    level: int = logging.ERROR,
+    unit: str | None = None,
+    level: Level = logging.ERROR,
     logger: LoggerLike = "safety",
     stacklevel: int = 1,
     **context: Any,
@@ -227,24 +225,22 @@ def log_safety_violation(
     Log that a limit was broken, as ``safety_violation``.
 
     Args:
-        limit_name: Which limit; with a name that ends in ``_wei``, both values
-            are written as text.
+        limit_name: Which limit.
         limit: Its value.
         observed: The value that broke it.
         action: What was done about it, such as ``trading_halted``.
-        level: Level of the record.
-        logger: Where to log, by name or itself.
-        stacklevel: As in `logging`; 2 names the caller's caller.
-        **context: Whatever else is known.
+        unit: The unit of both; with ``wei`` they are written as text.
+        level, logger, stacklevel, **context: As in `log_execution_attempt`.
     """
-    target = _enabled(logger, level)
+    number = _number_of(level, logging.ERROR)
+    target = _enabled(logger, number)
     if target is None:
         return
     values = {"limit": limit, "observed": observed}
-    if _names_wei(limit_name):
+    if _is_wei(unit) or _names_wei(limit_name):
         values = {name: _amount("_wei", value) for name, value in values.items()}
-    fields = {"limit_name": limit_name, **values, "action": action}
-    _log(target, level, "safety_violation", {**_given(fields), **context}, stacklevel)
+    fields = {"limit_name": limit_name, **values, "unit": unit, "action": action}
+    _log(target, number, "safety_violation", {**_given(fields), **context}, stacklevel)
 
 
 def log_performance_metrics(
@@ -252,7 +248,7 @@ def log_performance_metrics(
     *,
     units: Mapping[str, str] | None = None,
     dimensions: Mapping[str, Any] | None = None,
-    level: int = logging.INFO,
+    level: Level = logging.INFO,
     logger: LoggerLike = "performance",
     stacklevel: int = 1,
     **context: Any,
@@ -266,18 +262,22 @@ def log_performance_metrics(
         dimensions: What the numbers belong to, such as ``{"strategy": "arb"}``.
             Each combination is a metric of its own wherever metrics are paid
             for: no transaction hashes.
-        level: Level of the record.
-        logger: Where to log, by name or itself.
-        stacklevel: As in `logging`; 2 names the caller's caller.
-        **context: Whatever else is known.
+        level, logger, stacklevel, **context: As in `log_execution_attempt`.
     """
-    target = _enabled(logger, level)
+    number = _number_of(level, logging.INFO)
+    target = _enabled(logger, number)
     if target is None:
         return
     fields = {"metrics": metrics, "units": units, "dimensions": dimensions}
     _log(
-        target, level, "performance_metrics", {**_given(fields), **context}, stacklevel
+        target, number, "performance_metrics", {**_given(fields), **context}, stacklevel
     )
+
+
+def _number_of(level: Any, default: int) -> int:
+    """Return *level*, a number or a name in any case; what is neither is *default*."""
+    known = logging.getLevelName(level.upper()) if type(level) is str else level
+    return known if type(known) is int else default
 
 
 def _enabled(logger: LoggerLike, level: int) -> logging.Logger | AnyAdapter | None:
@@ -296,6 +296,8 @@ def _log(
 ) -> None:
     """Log *event* as the caller of our caller; an exception with its trace."""
     error = context.get("error")
+    given = context.pop("context", None)  # as get_logger's methods take it
+    context = {**_mapping(given), **context}
     carried = {name: _amount(name, value) for name, value in context.items()}
     options: MutableMapping[str, Any] = {
         "extra": {"context": carried},
@@ -326,6 +328,10 @@ def _mapping(value: Any) -> dict[str, Any]:
     return shown if isinstance(shown, dict) else {"value": shown}
 
 
+def _is_wei(unit: Any) -> bool:
+    return type(unit) is str and unit.lower() == "wei"
+
+
 def _names_wei(name: Any) -> bool:
     return type(name) is str and name.endswith("_wei")
 
@@ -334,10 +340,9 @@ def _amount(name: Any, value: Any) -> Any:
     """
     Return *value* with every amount in wei as text, its own or inside.
 
-    Scalars stay what they are; anything else is made plain to be looked
-    through, which is bounded and never raises.
+    Scalars stay what they are; anything else is made plain to be looked through.
     """
-    if type(value) in _SIMPLE:
+    if type(value) in SIMPLE:
         return _texts(value, is_wei=_names_wei(name))
     shown = plain(value)
     if type(shown) is dict or type(shown) is list or _names_wei(name):

@@ -99,4 +99,5 @@ class JsonFormatter(logging.Formatter):
 
     def format_bytes(self, record: logging.LogRecord) -> bytes:
         """Return *record* as the bytes that are written, line feed included."""
-        return f"{self._layout.encode(record)}\n".encode()
+        # By `format`, which a subclass may have changed.
+        return f"{self.format(record)}\n".encode("utf-8", "backslashreplace")

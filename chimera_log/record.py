@@ -45,7 +45,7 @@ STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 
 # What is bound here, and what will be again once that is over.
-_Binding = namedtuple("_Binding", ["fields", "outer"])
+_Binding = namedtuple("_Binding", ["fields", "own", "outer"])
 _bound: ContextVar[_Binding | None] = ContextVar(
     "chimera_log.bound_context", default=None
 )
@@ -75,9 +75,7 @@ class bound_context:  # noqa: N801  reads as the verb it is: `with bound_context
         self._fields = fields
 
     def __enter__(self) -> None:
-        outer = _bound.get()
-        known = outer.fields if outer else {}
-        _bound.set(_Binding({**known, **self._fields}, outer))
+        _bound.set(_binding(self._fields, _bound.get()))
 
     def __exit__(
         self,
@@ -87,8 +85,7 @@ class bound_context:  # noqa: N801  reads as the verb it is: `with bound_context
     ) -> None:
         # No token to reset: a generator may be closed in another context than it
         # was started in, where the token would raise.
-        inner = _bound.get()
-        _bound.set(inner.outer if inner else None)
+        _bound.set(_without(self._fields, _bound.get()))
 
     def __call__(self, function: F) -> F:
         """Return *function*, running with the fields bound."""
@@ -118,6 +115,17 @@ class bound_context:  # noqa: N801  reads as the verb it is: `with bound_context
                     return function(*args, **kwargs)
 
         return bound  # type: ignore[return-value]  # same signature, by wraps
+
+
+def _binding(own: dict[str, Any], outer: _Binding | None) -> _Binding:
+    return _Binding({**(outer.fields if outer else {}), **own}, own, outer)
+
+
+def _without(own: dict[str, Any], inner: _Binding | None) -> _Binding | None:
+    """Return *inner* without the binding of *own*, which need not be innermost."""
+    if inner is None or inner.own is own:
+        return inner.outer if inner else None
+    return _binding(inner.own, _without(own, inner.outer))
 
 
 def event_of(record: logging.LogRecord) -> str:

@@ -31,12 +31,15 @@ _MAX_KEYS = 10_000  # verdicts remembered; keys made from data must not pile up
 # In a trading bot `quote_token` is a coin: of the token names only these are secret.
 SECRET_KEYS = (
     "*password",
+    "*password2",
+    "*pwd",
     "*passwd",
     "*passphrase",
     "*secret",
     "*secret_key",
     "*secret_access_key",
     "token",
+    "jwt",
     "*access_token",
     "*api_token",
     "*auth_token",
@@ -60,6 +63,8 @@ SECRET_KEYS = (
     "*recovery_phrase",
 )
 
+_PLURALS = tuple(f"{key}s" for key in SECRET_KEYS if key.startswith("*"))
+
 # Long, with a digit or longer still: no hash or address, and no word of a path.
 _KEY = r"(?!0x)(?=[\w-]*\d|[\w-]{24})[\w-]{16,}"
 _NO_HASH = r"(?!0x[0-9a-fA-F]{64}\b)"
@@ -70,6 +75,31 @@ _PROVIDERS = (
 _QUERY_KEYS = (
     r"api[-_]?key|[a-z]*(?:access|auth|session)[-_]?token|token|dkey|key|password|secret"
     r"|sig(?:nature)?|x-amz-(?:credential|security-token|signature)"
+)
+
+# Parts of the names that give away what stands beside them.
+_NAMES_IN_TEXT = (
+    "assw",
+    "ASSW",
+    "assp",
+    "ASSP",
+    "ecret",
+    "ECRET",
+    "pi_key",
+    "pi-key",
+    "piKey",
+    "PI_KEY",
+    "pikey",
+    "te_key",
+    "te-key",
+    "teKey",
+    "TE_KEY",
+    "ession",
+    "ESSION",
+    "nemonic",
+    "NEMONIC",
+    "hrase",
+    "HRASE",
 )
 
 # Where to look first, cheaply; what is secret there; what remains of it.
@@ -123,11 +153,20 @@ _SEARCHES = (
         rf"\b([Bb]asic|BASIC)(\s+){_NO_HASH}(?=[\w+/]*(?:[\d=]|[a-z][A-Z]))[\w+/=]{{8,}}",
         rf"\1\2{REDACTED}",
     ),
-    # AWS: an access key's id, and the secret key beside its name
+    # An AWS access key's id
     _Search(("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", REDACTED),
+    # password=..., 'api_key': '...', in what was printed before it was logged
     _Search(
-        ("ecret", "ECRET"),
-        r"(?i)(secret_?(?:access_?)?key[\"']?\s?[=:]\s?[\"']?)[\w/+=]{16,}",
+        _NAMES_IN_TEXT,
+        r"(?i)((?:passw(?:or)?d|passphrase|secret(?:[-_]?(?:access[-_]?)?key)?|api[-_]?key"
+        r"|private[-_]?key|session[-_]?token)(?:[\"']?\s?=\s?|[\"']?:\s|[\"']:))"
+        r"(?:\"[^\"]*\"|'[^']*'|(?![\"'\[])[^\s,;&)}\]\"']+)",
+        rf"\1{REDACTED}",
+    ),
+    # The words of a wallet, to the end of their line
+    _Search(
+        _NAMES_IN_TEXT,
+        r"(?i)((?:mnemonic|(?:seed|recovery)[-_ ]?phrase)(?:[\"']?\s?=\s?|[\"']?:\s|[\"']:))[^\n]+",
         rf"\1{REDACTED}",
     ),
     # JSON web tokens
@@ -216,10 +255,18 @@ class Redactor:
             or ("K" in line and "AKIA" in line)
             or ("S" in line and "ASIA" in line)
             or ("J" in line and "eyJ" in line)
-            or "ecret" in line
-            or ("R" in line and "ECRET" in line)
+            # A name beside its value: `name=` is found by its "=" above; compact
+            # JSON has no ": " of its own, and quotes in a text are escaped.
+            or ((": " in line or "\\" in line) and self._names_secret(line))
             or bool(self._patterns)
         )
+
+    def _names_secret(self, line: str) -> bool:
+        """Whether a name that gives a secret away stands in *line*."""
+        for name in _NAMES_IN_TEXT:  # noqa: SIM110  see suspects
+            if name in line:
+                return True
+        return False
 
     def scrub(self, text: str) -> str:
         """Return *text* with every secret in it replaced."""
@@ -246,7 +293,7 @@ class _Verdicts(dict[str, bool]):
                     f"redact.keys: {name!r} matches no key; write a name, with a * at "
                     "either end if need be, or default"
                 )
-            patterns = SECRET_KEYS if name == "default" else (pattern,)
+            patterns = (*SECRET_KEYS, *_PLURALS) if name == "default" else (pattern,)
             self._patterns += [(_bare(pattern), secret) for pattern in patterns]
 
     def __missing__(self, key: str) -> bool:

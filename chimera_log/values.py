@@ -191,7 +191,7 @@ _encode = _make_encoder()
 encode_text: Callable[[str], str] = json.encoder.encode_basestring
 
 
-_SIMPLE = frozenset({str, int, float, bool, type(None)})
+SIMPLE = frozenset({str, int, float, bool, type(None)})
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
@@ -224,7 +224,7 @@ class _Walk:
     def _visit(self, value: Any, depth: int) -> Any:
         kind = type(value)
         self._left -= 1
-        if self._left < 0 and (depth > 1 or kind not in _SIMPLE):
+        if self._left < 0 and (depth > 1 or kind not in SIMPLE):
             return placeholder("too large")
         if kind is str:
             return self._scrub(value) if self._scrub else value

@@ -226,6 +226,7 @@ def _survives_bad_formatter(subject: Subject, directory: Path) -> None:
 
     handler.setFormatter(Broken())
     handler.handle(record())
+    assert 1 == handler.statistics().dropped
     handler.close()
 
 
@@ -246,6 +247,7 @@ def _survives_dead_destination(subject: Subject, directory: Path) -> None:
     handler = subject.build(directory / "file")
     handler.handle(record())
     handler.flush()
+    assert 1 == handler.statistics().waiting + handler.statistics().dropped
     handler.close()
 
 
@@ -355,6 +357,17 @@ def _after_failed_reload(subject: Subject, directory: Path) -> None:
     assert ["still here"] == _events(subject, directory)
     for handler in logging.getLogger().handlers:
         handler.close()
+
+
+def _discarding_another(subject: Subject, directory: Path) -> None:
+    handler = subject.build(directory)
+    handler.handle(record("before"))
+    opened = descriptors()
+    subject.build(directory).close()
+    assert opened == descriptors()
+    handler.handle(record("after"))
+    handler.close()
+    assert ["before", "after"] == _events(subject, directory)
 
 
 def _events(subject: Subject, directory: Path) -> list[Any]:
@@ -471,4 +484,9 @@ RULES = [
         "handler", "Loading a configuration again leaks nothing.", _reload_leaks_nothing
     ),
     Rule("handler", "It goes on after a reload that failed.", _after_failed_reload),
+    Rule(
+        "handler",
+        "Building another one and discarding it changes nothing.",
+        _discarding_another,
+    ),
 ]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import chimera_log
+from chimera_log.cli import demo as demo_module
 from chimera_log.cli import main
 
 SECRETS = ("Zk3vXq8sT1yLw0aBcD9eFgHi", "hunter2")
@@ -216,7 +217,7 @@ class TestDemo:
         """
         A configuration that cannot work is one line on stderr and exit code 2.
         """
-        monkeypatch.setenv("CHIMERA_LOG_CONFIG", "nowhere.yaml")
+        monkeypatch.setattr(demo_module, "PACKAGED", Path("nowhere.yaml"))
         try:
             code: object = main(["demo"])
         except SystemExit as stopped:

@@ -1576,3 +1576,69 @@ class TestRehearsal:
             init_logging(config)
 
             assert [given] == logging.getLogger().handlers[-1].filters
+
+
+class TestKeywords:
+    @pytest.mark.parametrize(
+        ("keywords", "said"),
+        [
+            ({"log_dir": 5}, "log_dir: 5 is no path"),
+            ({"config": 5}, "config: 5 is no path"),
+            ({"enable_cloudwatch": "false"}, "enable_cloudwatch: 'false'"),
+            ({"capture_warnings": "no"}, "capture_warnings: 'no'"),
+            ({"uncaught_exceptions": 0}, "uncaught_exceptions: 0"),
+        ],
+    )
+    def test_wrong_type(
+        self, running: Running, keywords: dict[str, Any], said: str
+    ) -> None:
+        """
+        A keyword of the wrong type is an error, and nothing is touched.
+        """
+        with pytest.raises(ConfigError, match=said):
+            init_logging(**keywords)
+
+        running.assert_untouched()
+
+    def test_two_files_would_become_one(self, tmp_path: Path) -> None:
+        """
+        ``log_dir`` does not pour two files into one.
+        """
+        config: dict[str, Any] = {
+            "version": 1,
+            "handlers": {
+                name: {
+                    "class": "chimera_log.RotatingFileHandler",
+                    "filename": f"/{name}/bot.log",
+                }
+                for name in ("a", "b")
+            },
+        }
+        with pytest.raises(ConfigError, match=r"would make '/b/bot\.log'"):
+            init_logging(config, log_dir=tmp_path)
+
+    @pytest.mark.parametrize(
+        ("section", "name"),
+        [("formatters", "JsonFormatter"), ("filters", "ExecutionAuditFilter")],
+    )
+    def test_class_instead_of_parentheses(self, section: str, name: str) -> None:
+        """
+        Under ``class:`` dictConfig would ignore a formatter or filter of ours.
+        """
+        config = {"version": 1, section: {"it": {"class": f"chimera_log.{name}"}}}
+        with pytest.raises(ConfigError, match=rf"{section}.it.class: .* write `\(\):`"):
+            init_logging(config)
+
+    def test_directory_that_cannot_be_searched(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Where the current directory tells nothing, the packaged file is read.
+        """
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(os, "stat", refuse)
+
+        assert document.PACKAGED == document.find(None)

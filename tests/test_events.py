@@ -1126,3 +1126,39 @@ class TestGetLogger:
         Without a name it is the root.
         """
         assert logging.getLogger() is get_logger().logger
+
+
+class TestLevels:
+    @pytest.mark.parametrize(
+        ("expected", "level"),
+        [(30, "WARNING"), (30, "warning"), (10, 10), (20, "high"), (20, None)],
+    )
+    def test_named(
+        self, logged: list[logging.LogRecord], expected: int, level: Any
+    ) -> None:
+        """
+        A level may be a number or a name; what is neither is the default.
+        """
+        logging.getLogger("state").setLevel(logging.DEBUG)
+        log_state_transition("a", "b", level=level)
+
+        assert expected == logged[-1].levelno
+
+
+def test_context_as_one_argument(logged: list[logging.LogRecord]) -> None:
+    """
+    ``context=`` means the same as it does to a logger of `get_logger`.
+    """
+    log_state_transition("a", "b", context={"x": 1})
+
+    assert {"from": "a", "to": "b", "x": 1} == line(logged[0])["context"]
+
+
+def test_limit_in_wei(logged: list[logging.LogRecord]) -> None:
+    """
+    A limit whose unit is wei is text, however small.
+    """
+    log_safety_violation("max_loss", 10, 20, unit="Wei")
+
+    context = line(logged[0])["context"]
+    assert ("10", "20") == (context["limit"], context["observed"])

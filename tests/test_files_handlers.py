@@ -60,7 +60,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handlers]:
     monkeypatch.setattr(segments_module, "report", handlers.report)
     yield handlers
     for handler in handlers.made:
-        handler._segments.at_exit()
+        handler._file().at_exit()
         handler.close()
 
 
@@ -331,7 +331,7 @@ class TestHandler:
         handler.handle(record())
 
         expected = Keeping if keep_gil == "auto" and GIL else Ordinary
-        assert expected is type(handler._segments._calls)
+        assert expected is type(handler._file()._calls)
 
     def test_follow_symlinks(self, make: Handlers) -> None:
         """

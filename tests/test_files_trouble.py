@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from chimera_log.files import active
 from chimera_log.files import segments as segments_module
 from chimera_log.files.segments import Segments, shared
-from chimera_log.files.syscalls import Ordinary
+from chimera_log.files.syscalls import Look, Ordinary
 from tests.logs import POLICY, Log, held, is_unlocked, refusing
 
 if TYPE_CHECKING:
@@ -750,3 +750,37 @@ def test_without_posix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segments.close()
 
     assert b"x\n" == path.read_bytes()
+
+
+def test_path_that_never_names_the_same_file(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where inode numbers change at every look, lines are appended all the same.
+    """
+    segments = log.open()
+    numbers = iter(range(10**6))
+    monkeypatch.setattr(Ordinary, "look", lambda *_: Look(0, next(numbers), 0))
+
+    assert segments.append(b"x\n")
+    assert 1 == segments.statistics().unlocked
+    assert "lock" in {kind for kind, _ in log.troubles}
+
+
+def test_sibling_removed_it_first(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A full file that a sibling removed first is no trouble.
+    """
+    segments = log.open(backup_count=1)
+    remove = os.unlink
+
+    def twice(path: str) -> None:
+        remove(path)
+        remove(path)
+
+    monkeypatch.setattr(os, "unlink", twice)
+    for _ in range(3):
+        segments.append(b"x\n")
+        segments.rotate()
+
+    assert [] == log.troubles

@@ -414,3 +414,19 @@ class TestConfigErrors:
         """
         with pytest.raises(ValueError, match="json"):
             configured(max_line_byte=5_000)
+
+
+def test_subclass_that_changes_the_line() -> None:
+    """
+    What a subclass makes of the line is what files get, too.
+    """
+
+    class Shouting(JsonFormatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return super().format(record).replace("event", "EVENT")
+
+    made = record()
+    formatter = Shouting()
+
+    assert f"{formatter.format(made)}\n".encode() == formatter.format_bytes(made)
+    assert b"EVENT" in formatter.format_bytes(made)

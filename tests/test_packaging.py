@@ -58,10 +58,10 @@ class TestNames:
         """
         Every public name can be imported.
         """
-        for name in chimera_log.__all__:
-            assert getattr(chimera_log, name).__name__ == getattr(
-                getattr(chimera_log, name), "__name__", name
-            )
+        assert chimera_log._HOMES.keys() == set(chimera_log.__all__)
+        for name, home in chimera_log._HOMES.items():
+            module = getattr(chimera_log, name).__module__
+            assert module.startswith(f"chimera_log.{home}")
 
     def test_at_most_twenty(self) -> None:
         """

@@ -35,7 +35,7 @@ from tests.conftest import record
 from tests.test_values import ANYTHING, Name, Order, Unshowable, laughs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 EPOCH = "1970-01-01T00:00:00.000000Z"
 
@@ -883,3 +883,21 @@ def test_no_question_raises(value: Any, name: str) -> None:
     assert stack is None or str is type(stack)
     assert before.keys() == vars(made).keys()
     assert [] == [key for key in before if before[key] is not vars(made)[key]]
+
+
+def test_binding_that_ends_out_of_order() -> None:
+    """
+    A generator closed inside another binding takes its own fields with it, no more.
+    """
+
+    def numbers() -> Generator[int, None, None]:
+        with bound_context(gen=1):
+            yield 1
+
+    running = numbers()
+    next(running)
+    with bound_context(b=2):
+        running.close()
+
+        assert {"b": 2} == context_of(record())
+    assert {} == context_of(record())

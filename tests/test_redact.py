@@ -807,3 +807,41 @@ class TestConfigErrors:
         """
         with pytest.raises(ConfigError, match=r"redact\.keys: "):
             Redactor(keys=[name])
+
+
+class TestNamesInText:
+    @pytest.mark.parametrize(
+        ("text", "secret"),
+        [
+            ("login {'password': 'hunter2'}", "hunter2"),
+            ("host=db password=hunter2 user=bot", "hunter2"),
+            ('sent {"api_key":"hunter2"}', "hunter2"),
+            ("Account(private_key='0xabc', name='a')", "0xabc"),
+            (f"eth_private_key=0x{HASH}", HASH),
+            ("mnemonic: legal winner thank year", "winner"),
+            ("aws_session_token=hunter2&x=1", "hunter2"),
+            ("seed phrase: legal winner", "legal"),
+        ],
+    )
+    def test_hidden(self, text: str, secret: str) -> None:
+        """
+        A value that stands beside a secret's name in a text is hidden.
+        """
+        assert secret not in formatted(record(text))
+        assert secret not in formatted(record("event", context={"text": text}))
+
+    @pytest.mark.parametrize(
+        "text", ["secret sauce", "no password given", "the mnemonic device", "a: b"]
+    )
+    def test_prose(self, text: str) -> None:
+        """
+        A secret's name without a value is prose.
+        """
+        assert text == Redactor().scrub(text)
+
+    @pytest.mark.parametrize("key", ["private_keys", "passwords", "apiKeys", "db_pwd"])
+    def test_plural(self, key: str) -> None:
+        """
+        Several secrets are as secret as one.
+        """
+        assert SECRET not in formatted(record(context={key: [SECRET]}))

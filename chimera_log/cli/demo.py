@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import chimera_log
+from chimera_log.config.document import PACKAGED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(given: argparse.Namespace) -> int:
     """Run the demo; return the exit code."""
-    chimera_log.init_logging(log_dir=given.log_dir)
+    # Not the operator's configuration: no made-up trade belongs in his outputs.
+    chimera_log.init_logging(PACKAGED, log_dir=given.log_dir)
     bots = [
         threading.Thread(
             target=_trade, args=(number, given.seconds), name=f"bot-{number}"
@@ -150,7 +152,7 @@ Look at it:
   jq -r 'select(.exception).exception.stacktrace' {chimera}
 
 Keys and passwords were logged as [redacted].  Levels, sizes and places are in
-logging.yaml; copy it from {Path(chimera_log.__file__).parent / "logging.yaml"}
+logging.yaml; copy it from {PACKAGED}
 and edit it, no code.
 """
     )

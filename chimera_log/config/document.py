@@ -90,8 +90,9 @@ def find(config: str | os.PathLike[str] | None) -> Path:
     given = config or os.environ.get(CONFIG_VARIABLE)
     if given:
         return Path(os.path.expanduser(given))  # noqa: PTH111  does not raise
-    here = Path("logging.yaml")
-    return here if here.is_file() else PACKAGED
+    # Not Path.is_file, which raises where the directory cannot be searched.
+    here = os.path.isfile("logging.yaml")  # noqa: PTH113
+    return Path("logging.yaml") if here else PACKAGED
 
 
 def read(path: Path) -> Document:

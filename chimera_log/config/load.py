@@ -66,6 +66,9 @@ def init_logging(
         ConfigError: If the configuration cannot work; its text says where,
             what and what to do.
     """
+    _check_types(config, log_dir, enable_cloudwatch)
+    options.flag("capture_warnings", capture_warnings)
+    options.flag("uncaught_exceptions", uncaught_exceptions)
     document = (
         Document(config, "config") if isinstance(config, dict) else read(find(config))
     )
@@ -84,9 +87,19 @@ def init_logging(
     logging.config.dictConfig(content)
     logging.captureWarnings(capture_warnings)
     (hooks.install if uncaught_exceptions else hooks.remove)()
-    # `disable_existing_loggers` silences what existed, these two included.
-    for name in ("py.warnings", hooks.LOGGER):
+    # `disable_existing_loggers` silences what existed, these included.
+    for name in ("py.warnings", "asyncio", hooks.LOGGER):
         logging.getLogger(name).disabled = False
+
+
+def _check_types(config: Any, log_dir: Any, enable_cloudwatch: Any) -> None:
+    """Raise unless the keywords are of the types that they must be."""
+    for name, value in (("config", config), ("log_dir", log_dir)):
+        is_path = value is None or isinstance(value, (str, os.PathLike))
+        if not is_path and not (name == "config" and isinstance(value, dict)):
+            raise ConfigError(f"{name}: {value!r} is no path; write text or a Path")
+    if enable_cloudwatch is not None:
+        options.flag("enable_cloudwatch", enable_cloudwatch)
 
 
 def _adapted(
@@ -104,16 +117,7 @@ def _adapted(
     if log_level is not None:
         root["level"] = _level(log_level)
     if log_dir is not None:
-        for name, handler in handlers.items():
-            if (
-                isinstance(handler, dict)
-                and "filename" in handler
-                and _is_ours(handler)
-            ):
-                path = ("handlers", str(name), "filename")
-                handler["filename"] = _moved(
-                    document, path, handler["filename"], log_dir
-                )
+        _move(document, handlers, log_dir)
     if isinstance(handlers.get(CLOUDWATCH), dict):
         given = {name: value for name, value in cloudwatch.items() if value is not None}
         handlers[CLOUDWATCH].update(given)
@@ -135,15 +139,29 @@ def _is_ours(handler: dict[str, Any]) -> bool:
     return str(handler.get("class", handler.get("()"))).startswith("chimera_log.")
 
 
-def _moved(
-    document: Document, path: tuple[str, ...], filename: Any, log_dir: str
-) -> str:
-    """Return *filename* in another directory."""
-    try:
-        name = Path(options.expand("filename", str(filename))).name
-    except ConfigError as error:
-        raise document.error(path, str(error).partition(": ")[2]) from error
-    return str(Path(log_dir) / name)
+def _move(document: Document, handlers: dict[str, Any], log_dir: str) -> None:
+    """
+    Put every file of ours into *log_dir*.
+
+    Raises:
+        ConfigError: If two files would become one.
+    """
+    before: dict[str, str] = {}
+    for name, handler in handlers.items():
+        if not (
+            isinstance(handler, dict) and "filename" in handler and _is_ours(handler)
+        ):
+            continue
+        path = ("handlers", str(name), "filename")
+        try:
+            given = options.expand("filename", str(handler["filename"]))
+        except ConfigError as error:
+            raise document.error(path, str(error).partition(": ")[2]) from error
+        moved = str(Path(log_dir) / Path(given).name)
+        if before.setdefault(moved, given) != given:
+            what = f"log_dir would make {given!r} and {before[moved]!r} one file; rename one"
+            raise document.error(path, what)
+        handler["filename"] = moved
 
 
 def _level(level: Any) -> Any:

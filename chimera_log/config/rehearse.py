@@ -54,6 +54,11 @@ def rehearse(document: Document, content: dict[str, Any]) -> None:
                 raise document.error(path, f"{part!r} must be a mapping")
             if section in {"handlers", "loggers"}:
                 _check_level(document, path, part)
+            elif str(part.get("class")).startswith("chimera_log."):
+                # dictConfig would drop a formatter's options, and replace a filter
+                # by one that lets everything pass.
+                what = "dictConfig would ignore its options; write `():`"
+                raise document.error((*path, "class"), what)
             if section == "handlers" and not incremental and not _names_class(part):
                 raise document.error(path, "has no class; add `class:`")
     root = document.section(content, "root")

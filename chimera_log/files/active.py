@@ -33,6 +33,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.002  # seconds between two tries for a
 _IMPATIENCE = 10.0  # seconds without waiting, after a lock was waited for in vain
 # A file system without locks, or out of them: no reason to lose a line.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+_MAX_LOOKS = 100  # at a path that names another file each time
 _BLOCK = 64 * 1024  # bytes read at a time in search of a line's beginning
 
 # How a file behaves; the newest handler's wish holds for all that share it.
@@ -94,7 +95,7 @@ class ActiveFile:
             ``False`` if somebody else would not let go of it in time; then the
             file is open, and may be appended to but not rotated.
         """
-        while True:
+        for _ in range(_MAX_LOOKS):
             if self._fd < 0:
                 self._open()
             if not self._is_regular:
@@ -107,13 +108,16 @@ class ActiveFile:
                 self._close_file()  # and let go of the lock
                 raise
             if look and (look.device, look.inode) == self._identity:
-                break
+                self._is_locked = True
+                self._size = look.size
+                if self._size != self._end:
+                    self._repair()
+                return True
             self._close_file()  # renamed or removed by a sibling or by logrotate
-        self._is_locked = True
-        self._size = look.size
-        if self._size != self._end:
-            self._repair()
-        return True
+        # A file system, perhaps, that gives a file another number at every look.
+        self._open()
+        self.on_trouble("lock", "its path never names the same file; appending without")
+        return False
 
     def _try_lock(self) -> bool:
         try:
@@ -209,6 +213,7 @@ class ActiveFile:
         is_device = _is_device(self.path)
         follow = self.policy.follow_symlinks or is_device
         flags = _FLAGS if follow else _FLAGS | _NOFOLLOW
+        is_new = not os.path.lexists(self.path)
         try:
             fd = os.open(self.path, flags, self.policy.mode)
         except FileNotFoundError:
@@ -223,8 +228,8 @@ class ActiveFile:
         self._fd, self._identity = fd, (found.st_dev, found.st_ino)
         self._is_regular = stat.S_ISREG(found.st_mode) and not is_device
         self._calls = calls_for(fd) if self.policy.keep_gil else Ordinary()
-        if self._is_regular and not found.st_size and hasattr(os, "fchmod"):
-            with suppress(PermissionError):  # somebody else's, but ours to write
+        if is_new and self._is_regular and hasattr(os, "fchmod"):
+            with suppress(OSError):  # not every file system keeps modes
                 os.fchmod(fd, self.policy.mode)  # what open() made, the umask narrowed
 
     def _close_file(self) -> None:

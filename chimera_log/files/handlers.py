@@ -11,12 +11,13 @@ import sys
 
 from chimera_log import options
 from chimera_log.files.active import Policy
-from chimera_log.files.segments import Statistics, shared
+from chimera_log.files.segments import Segments, Statistics, shared
 from chimera_log.options import ConfigError
 from chimera_log.report import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -102,18 +103,17 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             errors=errors,
         )
         self._unformatted = 0
-        self._segments = shared(
-            self.baseFilename,
-            Policy(
-                max_bytes=self.maxBytes if self.backupCount else 0,
-                backup_count=self.backupCount,
-                mode=bits,
-                follow_symlinks=options.flag("follow_symlinks", follow_symlinks),
-                lock_timeout=LOCK_TIMEOUT,
-                max_waiting=MAX_WAITING,
-                keep_gil=options.choice("keep_gil", keep_gil, ("auto", "never"))
-                == "auto",
-            ),
+        # Applied at the first record: a handler that is built to be discarded, as
+        # a rehearsal does, changes nothing for the one that runs.
+        self._shared: Segments | None = None
+        self._policy = Policy(
+            max_bytes=self.maxBytes if self.backupCount else 0,
+            backup_count=self.backupCount,
+            mode=bits,
+            follow_symlinks=options.flag("follow_symlinks", follow_symlinks),
+            lock_timeout=LOCK_TIMEOUT,
+            max_waiting=MAX_WAITING,
+            keep_gil=options.choice("keep_gil", keep_gil, ("auto", "never")) == "auto",
         )
 
     def handle(self, record: logging.LogRecord) -> Any:
@@ -141,7 +141,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record*; never raises."""
         try:
-            self._segments.append(self._line(record))
+            self._file().append(self._line(record))
         except Exception:
             self.handleError(record)
 
@@ -157,26 +157,36 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
 
     def doRollover(self) -> None:  # noqa: N802  stdlib's name
         """Move on to a new file now."""
-        self._segments.rotate()
+        self._file().rotate()
 
     def flush(self) -> None:
         """Try again to write what could not be written; the rest is written already."""
-        self._segments.flush()
+        if self._shared:
+            self._shared.flush()
 
     def close(self) -> None:
         """Close the file; a record that still comes opens it again."""
-        self._segments.close()
+        if self._shared:
+            self._shared.close()
         logging.Handler.close(self)
 
     def statistics(self) -> Statistics:
         """Return what happened to the file since this process opened it."""
-        found = self._segments.statistics()
+        found = self._file().statistics()
         return found._replace(dropped=found.dropped + self._unformatted)
 
+    def _file(self) -> Segments:
+        """Return the file, which handlers on one path share."""
+        if self._shared is None:
+            self._shared = shared(self.baseFilename, self._policy)
+        return self._shared
+
     def _line(self, record: logging.LogRecord) -> bytes:
-        format_bytes = getattr(self.formatter, "format_bytes", None)
+        format_bytes: Callable[[logging.LogRecord], bytes] | None = getattr(
+            self.formatter, "format_bytes", None
+        )
         if format_bytes is not None:
-            return bytes(format_bytes(record))
+            return format_bytes(record)
         return (self.format(record) + self.terminator).encode(
             "utf-8", "backslashreplace"
         )

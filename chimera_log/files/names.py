@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SEGMENT = re.compile(r"\.(\d{8}T\d{6}Z)\.(\d{6,})(?:\.gz)?")
 # Our own lines, and many others, tell their time within their first bytes.
-_TIME = re.compile(rb"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
+_TIME = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)")
 
 
 def segment_name(name: str, first: float, number: int) -> str:
@@ -59,18 +59,19 @@ def next_number(name: str, entries: Iterable[str], last: int) -> int:
 
 def time_of_line(start: bytes) -> float | None:
     """Return the time that a line's *start* tells, in seconds since the epoch."""
-    from calendar import timegm  # noqa: PLC0415  only a rotation needs it
-
     match = _TIME.search(start)
     if not match:
         return None
-    try:
-        date = time.strptime(
-            f"{match[1].decode()} {match[2].decode()}", "%Y-%m-%d %H:%M:%S"
-        )
-    except ValueError:  # digits, but no date
-        return None
-    return float(timegm(date))
+    year, month, day, hour, minute, second = map(int, match.groups())
+    # By hand: an import at this moment would deadlock a child that another thread
+    # forks meanwhile.  Years begin in March here, so that leap days end them.
+    years = year - (month < 3)  # noqa: PLR2004  March
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    days = 365 * years + years // 4 - years // 100 + years // 400 + day_of_year - 719468
+    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
+    if not year or time.gmtime(seconds)[:6] != (year, month, day, hour, minute, second):
+        return None  # digits, but no date
+    return float(seconds)
 
 
 def superfluous(name: str, entries: Iterable[str], keep: int) -> list[str]:

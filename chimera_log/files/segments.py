@@ -248,6 +248,8 @@ class Segments(ActiveFile):
     def _remove(self, entry: str) -> None:
         try:
             os.unlink(os.path.join(self._directory, entry))
+        except FileNotFoundError:  # a sibling was first
+            pass
         except OSError as error:
             self._trouble("rotate", "cannot remove a full file", error)
 
@@ -263,6 +265,9 @@ class Segments(ActiveFile):
             self._fd, self._identity, self._size = old, identity, size
             self._is_regular = self._is_locked = True
             raise
+        # Said, not left to close(): a child forked meanwhile has the old one too.
+        with suppress(OSError):
+            self._calls.unlock(old)
         os.close(old)
 
     def _first_time(self) -> float:

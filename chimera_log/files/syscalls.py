@@ -24,6 +24,7 @@ import os
 import stat
 import struct
 import sys
+import threading
 import time
 from collections import namedtuple
 
@@ -155,6 +156,17 @@ class Keeping(Ordinary):
         return written
 
 
+# Held while ctypes is imported: a child forked in the midst of an import by
+# another thread would wait for ever for that module's lock.
+_importing = threading.RLock()
+if sys.platform != "win32":  # pragma: no branch
+    os.register_at_fork(
+        before=_importing.acquire,
+        after_in_parent=_importing.release,
+        after_in_child=_importing.release,
+    )
+
+
 def calls_for(fd: int) -> Ordinary:
     """
     Return the calls to use for *fd*: those that keep the GIL, where that is safe.
@@ -162,11 +174,12 @@ def calls_for(fd: int) -> Ordinary:
     Args:
         fd: A file, open for writing.
     """
-    if not (_keeping_is_safe_here() and stat.S_ISREG(os.fstat(fd).st_mode)):
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
         return Ordinary()
     try:
-        if _file_system(fd) in LOCAL_FILE_SYSTEMS:
-            return Keeping()
+        with _importing:
+            if _keeping_is_safe_here() and _file_system(fd) in LOCAL_FILE_SYSTEMS:
+                return Keeping()
     except Exception:  # noqa: S110  no ctypes, or a C library without statx
         pass
     return Ordinary()

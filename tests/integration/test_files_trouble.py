@@ -274,7 +274,7 @@ class TestStopped:
 handler = handler_for(".", maxBytes=0)
 writer = int(sys.argv[1])
 if writer % 2:
-    handler._segments._impatient_until = float("inf")
+    handler._file()._impatient_until = float("inf")
 print(flush=True)
 input()
 for number in range({count}):
