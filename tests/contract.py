@@ -323,14 +323,19 @@ def _works_after_fork(subject: Subject, directory: Path) -> None:
     assert ["parent", "child", "parent again"] == _events(subject, directory)
 
 
-def _reload_leaks_nothing(subject: Subject, directory: Path) -> None:
-    document: dict[str, Any] = {
+def _document(subject: Subject, directory: Path) -> dict[str, Any]:
+    """Return a configuration with the subject on the root."""
+    return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "chimera_log.JsonFormatter"}},
         "handlers": {"it": subject.config(directory)},
         "root": {"level": "INFO", "handlers": ["it"]},
     }
+
+
+def _reload_leaks_nothing(subject: Subject, directory: Path) -> None:
+    document = _document(subject, directory)
     opened = []
     for number in range(10):
         logging.config.dictConfig(copy.deepcopy(document))
@@ -342,13 +347,7 @@ def _reload_leaks_nothing(subject: Subject, directory: Path) -> None:
 
 
 def _after_failed_reload(subject: Subject, directory: Path) -> None:
-    document: dict[str, Any] = {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "chimera_log.JsonFormatter"}},
-        "handlers": {"it": subject.config(directory)},
-        "root": {"level": "INFO", "handlers": ["it"]},
-    }
+    document = _document(subject, directory)
     logging.config.dictConfig(copy.deepcopy(document))
     document["handlers"]["it"]["class"] = "chimera_log.NoSuchHandler"
     with pytest.raises(ValueError, match="Unable to configure handler"):
