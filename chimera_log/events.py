@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _EXACT_DIGITS = 1_000  # of a difference of decimals
 _FAILURES = frozenset({"error", "failed", "failure", "rejected", "reverted", "timeout"})
-# What `extra` must not name: LogRecord's own attributes, and these two, for
-# which Logger.makeRecord raises KeyError as well.
+# What `extra` must not name: Logger.makeRecord raises KeyError for a LogRecord's
+# own attributes, and for `message` and `asctime`.
 _FORBIDDEN_EXTRA = STANDARD_ATTRIBUTES - {"audit", "color_message", "context"}
 
 

@@ -25,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 CLOUDWATCH = "cloudwatch"  # the handler that `enable_cloudwatch` means
 
 
@@ -168,6 +167,6 @@ def _level(level: Any) -> Any:
     """Return *level*, a name in any case or a number, as dictConfig takes it."""
     known = logging.getLevelName(level.upper()) if isinstance(level, str) else level
     if isinstance(known, bool) or not isinstance(known, int):
-        hint = options.did_you_mean(str(level).upper(), _LEVELS)
+        hint = options.did_you_mean(str(level).upper(), options.LEVELS)
         raise ConfigError(f"log_level: {level!r} is no level; {hint}")
     return known

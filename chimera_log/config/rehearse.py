@@ -14,7 +14,7 @@ import re
 import sys
 from contextlib import suppress
 
-from chimera_log.options import ConfigError, did_you_mean
+from chimera_log.options import LEVELS, ConfigError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from chimera_log.config.document import Document
 
 _SECTIONS = ("formatters", "filters", "handlers")
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
@@ -241,5 +240,5 @@ def _check_level(
         )
     known = logging.getLevelName(level) if isinstance(level, str) else level
     if level is not None and not isinstance(known, int):
-        hint = did_you_mean(str(level).upper(), _LEVELS)
+        hint = did_you_mean(str(level).upper(), LEVELS)
         raise document.error((*path, "level"), f"{level!r} is no level; {hint}")
