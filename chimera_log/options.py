@@ -1,5 +1,5 @@
 """
-Read the option values that people write in YAML: sizes, modes, ``${VAR:-default}``.
+Read the option values that people write in YAML: sizes, durations, variables.
 
 Everything here is a pure function of its arguments (and, for variables, of the
 environment); nothing is opened, created or remembered.  Every error is a
@@ -29,7 +29,20 @@ _UNITS = {
     "GIB": 1024**3,
     "TIB": 1024**4,
 }
-_SIZE = re.compile(
+_DAY = 24 * 60 * 60 * 1000
+_MILLISECONDS = {
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1),
+    **dict.fromkeys(("", "s", "second", "seconds"), 1000),
+    **dict.fromkeys(("min", "minute", "minutes"), 60 * 1000),
+    **dict.fromkeys(("h", "hour", "hours"), 60 * 60 * 1000),
+    **dict.fromkeys(("d", "day", "days"), _DAY),
+    **dict.fromkeys(("week", "weeks"), 7 * _DAY),
+    **dict.fromkeys(("year", "years"), 366 * _DAY),
+}
+# Nobody means more, and times that far away fit whatever they are added to.
+_LONGEST_YEARS = 100
+_LONGEST = _LONGEST_YEARS * _MILLISECONDS["year"] / 1000
+_QUANTITY = re.compile(
     r"\s*([0-9][0-9_]{0,29}(?:\.[0-9]+)?(?:[eE][0-9]{1,2})?)\s*([A-Za-z]*)\s*"
 )
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^{}]*))?\}")
@@ -63,10 +76,10 @@ def size(name: str, value: Any, *, minimum: int = 0) -> int:
         number = value
     elif isinstance(value, float) and value.is_integer():
         number = int(value)
-    elif isinstance(value, str) and (match := _SIZE.fullmatch(value)):
-        digits, unit = match[1].replace("_", ""), match[2].upper()
-        if unit in _UNITS:
-            number = (int(digits) if digits.isdigit() else float(digits)) * _UNITS[unit]
+    elif isinstance(value, str) and (found := _quantity(value)):
+        amount, unit = found
+        if unit.upper() in _UNITS:
+            number = amount * _UNITS[unit.upper()]
     if number is None:
         raise ConfigError(
             f"{name}: {value!r} is not a size; write bytes, or a number with a "
@@ -77,6 +90,59 @@ def size(name: str, value: Any, *, minimum: int = 0) -> int:
             f"{name}: {value!r} is too small; use at least {minimum} bytes"
         )
     return int(number)
+
+
+def duration(name: str, value: Any, *, minimum: float = 0.0) -> float:
+    """
+    Return the seconds that *value* means.
+
+    A year counts as 366 days, so that what is to be kept for years is never
+    kept for less: ``"3 years"`` are 1,098 days, and no three years are longer.
+    Months are refused: they differ in length, and ``m`` might be minutes.
+
+    Args:
+        name: The option, for the error.
+        value: A number of seconds, or text such as ``"100 ms"``, ``"5 s"``,
+            ``"2 min"``, ``"12 h"``, ``"30 days"``, ``"1 week"`` or
+            ``"3 years"``; units also in full, singular or plural, in any case.
+        minimum: The shortest duration that makes sense, in seconds.
+
+    Raises:
+        ConfigError: If *value* is no duration, shorter than *minimum*, or
+            longer than 100 years.
+    """
+    number: float | None = None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # Not math.isfinite, which fails for an int that no float can hold.
+        number = value if float("-inf") < value < float("inf") else None
+    elif isinstance(value, str) and (found := _quantity(value)):
+        amount, unit = found
+        if unit.lower() in _MILLISECONDS:
+            number = amount * _MILLISECONDS[unit.lower()] / 1000
+    if number is None:
+        raise ConfigError(
+            f"{name}: {value!r} is not a duration; write seconds, or a number with a "
+            "unit such as '100 ms', '5 s', '2 min', '12 h', '30 days' or '3 years' "
+            "(no months; 'm' might be minutes)"
+        )
+    if number < minimum:
+        raise ConfigError(
+            f"{name}: {value!r} is too short; use at least {minimum:g} seconds"
+        )
+    if number > _LONGEST:
+        raise ConfigError(
+            f"{name}: {value!r} is too long; use at most {_LONGEST_YEARS} years"
+        )
+    return float(number)
+
+
+def _quantity(text: str) -> tuple[float, str] | None:
+    """Return the number and the unit that *text* consists of, if it does."""
+    match = _QUANTITY.fullmatch(text)
+    if not match:
+        return None
+    digits = match[1].replace("_", "")
+    return (int(digits) if digits.isdigit() else float(digits)), match[2]
 
 
 def count(name: str, value: Any, *, minimum: int = 0) -> int:

@@ -1,5 +1,5 @@
 """
-Sizes, counts, modes, lists and variables, as people write them in YAML.
+Sizes, durations, modes, lists and variables, as people write them in YAML.
 """
 
 from __future__ import annotations
@@ -113,6 +113,160 @@ class TestSize:
         except ConfigError:
             return
         assert size >= 0
+
+
+DAY = 86_400.0
+SECONDS = {
+    "": 1,
+    "s": 1,
+    "second": 1,
+    "seconds": 1,
+    "min": 60,
+    "minute": 60,
+    "minutes": 60,
+    "h": 3_600,
+    "hour": 3_600,
+    "hours": 3_600,
+    "d": DAY,
+    "day": DAY,
+    "days": DAY,
+    "week": 7 * DAY,
+    "weeks": 7 * DAY,
+    "year": 366 * DAY,
+    "years": 366 * DAY,
+}
+
+
+class TestDuration:
+    @pytest.mark.parametrize(
+        ("expected", "written"),
+        [
+            (0.0, 0),
+            (5.0, 5),
+            (0.25, 0.25),
+            (5.0, "5"),
+            (5.0, "5 s"),
+            (0.1, "100 ms"),
+            (0.001, "1 millisecond"),
+            (0.3, "300 milliseconds"),
+            (90.0, "1.5 min"),
+            (43_200.0, "12 h"),
+            (30 * DAY, "30 days"),
+            (7 * DAY, "1 week"),
+            (1_000.0, "1_000 s"),
+            (1_000.0, "1e3"),
+            (60.0, "  1Min "),
+        ],
+    )
+    def test_forms(self, expected: float, written: Any) -> None:
+        """
+        Seconds as a number, and text with or without a unit.
+        """
+        duration = options.duration("flush_interval", written)
+
+        assert expected == duration
+        assert type(duration) is float
+
+    @given(st.integers(0, 100), st.sampled_from(sorted(SECONDS)))
+    def test_units(self, number: int, unit: str) -> None:
+        """
+        A unit multiplies exactly, in any case, with or without a space.
+        """
+        expected = number * SECONDS[unit]
+
+        assert expected == options.duration("max_age", f"{number} {unit}")
+        assert expected == options.duration("max_age", f"{number}{unit.upper()}")
+
+    def test_years_are_never_short(self) -> None:
+        """
+        Three years are at least 1,096 days, as many as any three years have.
+        """
+        assert options.duration("max_age", "3 years") >= 1_096 * DAY
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            True,
+            None,
+            [],
+            "",
+            "s",
+            "-1 s",
+            "1 s 2",
+            "1 fortnight",
+            "soon",
+            "nan",
+            "inf",
+            float("nan"),
+            float("inf"),
+            float("-inf"),
+            "2 m",
+            "2 months",
+        ],
+    )
+    def test_no_duration(self, written: Any) -> None:
+        """
+        Anything else is refused, with the value and forms that work.
+        """
+        with pytest.raises(ConfigError) as caught:
+            options.duration("max_age", written)
+
+        assert (
+            f"max_age: {written!r} is not a duration; write seconds, or a number with "
+            "a unit such as '100 ms', '5 s', '2 min', '12 h', '30 days' or '3 years' "
+            "(no months; 'm' might be minutes)"
+        ) == str(caught.value)
+
+    def test_minimum(self) -> None:
+        """
+        The minimum itself is accepted, a shorter duration is not.
+        """
+        assert 0.01 == options.duration("sync_interval", "10 ms", minimum=0.01)
+        with pytest.raises(
+            ConfigError,
+            match=r"^sync_interval: '9 ms' is too short; use at least 0\.01 seconds$",
+        ):
+            options.duration("sync_interval", "9 ms", minimum=0.01)
+
+    @pytest.mark.parametrize("written", [-1, -0.001, -(10**400)])
+    def test_negative(self, written: float) -> None:
+        """
+        A negative number of seconds is too short for every option.
+        """
+        with pytest.raises(ConfigError, match="too short; use at least 0 seconds"):
+            options.duration("max_age", written)
+
+    @pytest.mark.parametrize("written", ["100.1 years", "1e99 ms", 10**400, 1e300])
+    def test_too_long(self, written: Any) -> None:
+        """
+        A hundred years are the longest that can be meant.
+        """
+        assert 100 * 366 * DAY == options.duration("max_age", "100 years")
+        with pytest.raises(ConfigError) as caught:
+            options.duration("max_age", written)
+
+        assert f"max_age: {written!r} is too long; use at most 100 years" == str(
+            caught.value
+        )
+
+    @given(
+        st.one_of(
+            st.text(),
+            st.from_regex(r"[0-9_.eE]{1,12} ?[a-zA-Z]{0,7}", fullmatch=True),
+            st.integers(),
+            st.floats(),
+        )
+    )
+    @example("9" * 5_000)  # more digits than CPython converts
+    def test_anything(self, written: Any) -> None:
+        """
+        Whatever is written is at least 0 and at most 100 years, or a `ConfigError`.
+        """
+        try:
+            duration = options.duration("max_age", written)
+        except ConfigError:
+            return
+        assert 0 <= duration <= 100 * 366 * DAY
 
 
 class TestCount:
