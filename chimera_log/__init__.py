@@ -21,7 +21,8 @@ A record's way, which is also the map of this package::
               formatters             JsonFormatter
               filters                ExecutionAuditFilter
                     |
-              files                  RotatingFileHandler
+              files                  RotatingFileHandler, StreamHandler
+              worker                 the thread of what must not hold up the caller
 
     config   finds, reads, checks and applies logging.yaml
     cli      what operators run: chimera-log demo
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
         log_state_divergence,
         log_state_transition,
     )
-    from chimera_log.files import RotatingFileHandler
+    from chimera_log.files import RotatingFileHandler, StreamHandler
     from chimera_log.filters import ExecutionAuditFilter
     from chimera_log.formatters import JsonFormatter
     from chimera_log.options import ConfigError
@@ -52,6 +53,7 @@ __all__ = [
     "ExecutionAuditFilter",
     "JsonFormatter",
     "RotatingFileHandler",
+    "StreamHandler",
     "bound_context",
     "get_logger",
     "init_logging",
@@ -69,6 +71,7 @@ _HOMES = {
     "ExecutionAuditFilter": "filters",
     "JsonFormatter": "formatters",
     "RotatingFileHandler": "files",
+    "StreamHandler": "files",
     "bound_context": "record",
     "get_logger": "events",
     "init_logging": "config",

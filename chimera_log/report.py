@@ -12,18 +12,21 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import select
 import sys
 import threading
 import time
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
 INTERVAL = 60.0  # seconds between two lines of one kind
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+TRY_AGAIN = 1.0  # seconds, when stderr did not take a line
 MAX_KINDS = 1000  # kinds remembered; a hostile name cannot fill the memory
+MAX_LINE = 1000  # characters; a pipe that has room at all takes 4,096 bytes
 
 
 class Reporter:
@@ -58,9 +61,20 @@ class Reporter:
             message: One line; what happened, the cause, what was done instead.
         """
         with self._lock:
-            line = self._due(kind, message, self._clock())
-        if line is not None:
-            self._say(line)
+            now = self._clock()
+            last, held = self._kinds.get(kind, (float("-inf"), 0))
+            if now - last < INTERVAL:
+                self._kinds[kind] = (last, held + 1)
+                return
+            if len(self._kinds) >= MAX_KINDS:
+                self.close()
+            self._kinds[kind] = (now, 0)
+        more = f" ({held} more like this not shown)" if held else ""
+        if not self._say(f"chimera_log: {_one_line(message)[:MAX_LINE]}{more}\n"):
+            with self._lock:
+                _, meanwhile = self._kinds.get(kind, (now, 0))
+                again = now - INTERVAL + TRY_AGAIN
+                self._kinds[kind] = (again, held + meanwhile + 1)
 
     def close(self) -> None:
         """Tell how many lines were held back, and forget; called at exit."""
@@ -74,20 +88,12 @@ class Reporter:
         self._lock = threading.RLock()
         self._kinds = {}
 
-    def _due(self, kind: str, message: str, now: float) -> str | None:
-        last, held = self._kinds.get(kind, (float("-inf"), 0))
-        if now - last < INTERVAL:
-            self._kinds[kind] = (last, held + 1)
-            return None
-        if len(self._kinds) >= MAX_KINDS:
-            self.close()
-        self._kinds[kind] = (now, 0)
-        more = f" ({held} more like this not shown)" if held else ""
-        return f"chimera_log: {_one_line(message)}{more}\n"
-
-    def _say(self, line: str) -> None:
-        with suppress(Exception):  # there is nowhere left to say it
+    def _say(self, line: str) -> bool:
+        try:
             self._write(line)
+        except Exception:  # there is nowhere left to say it
+            return False
+        return True
 
 
 def _one_line(message: str) -> str:
@@ -96,9 +102,28 @@ def _one_line(message: str) -> str:
 
 
 def _to_stderr(line: str) -> None:
-    if sys.stderr is not None:  # pythonw and daemons have none
-        sys.stderr.write(line)
-        sys.stderr.flush()
+    """
+    Print *line*.
+
+    Raises:
+        BlockingIOError: If nobody reads stderr; that must not stop the service.
+    """
+    if sys.stderr is None:  # pythonw and daemons have none
+        return
+    if not _has_room(sys.stderr):
+        raise BlockingIOError
+    sys.stderr.write(line)
+    sys.stderr.flush()
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Whether *stream* takes a short line at once."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (AttributeError, OSError, ValueError):  # Windows; in memory; closed
+        return True
+    return bool(poll.poll(0))
 
 
 report = Reporter()

@@ -10,10 +10,12 @@ that is added to `SUBJECTS` is bound by all of them.  A check raises
 from __future__ import annotations
 
 import copy
+import io
 import json
 import logging
 import logging.config
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -340,6 +342,7 @@ def _reload_leaks_nothing(subject: Subject, directory: Path) -> None:
     for number in range(10):
         logging.config.dictConfig(copy.deepcopy(document))
         logging.getLogger("bot").info("reload %d", number)
+        logging.getLogger().handlers[-1].flush()
         opened.append((threading.active_count(), len(descriptors())))
     logging.getLogger().handlers[-1].close()
     assert opened[:1] * 10 == opened
@@ -353,14 +356,15 @@ def _after_failed_reload(subject: Subject, directory: Path) -> None:
     with pytest.raises(ValueError, match="Unable to configure handler"):
         logging.config.dictConfig(document)
     logging.getLogger("bot").info("still here")
-    assert ["still here"] == _events(subject, directory)
     for handler in logging.getLogger().handlers:
         handler.close()
+    assert ["still here"] == _events(subject, directory)
 
 
 def _discarding_another(subject: Subject, directory: Path) -> None:
     handler = subject.build(directory)
     handler.handle(record("before"))
+    handler.flush()
     opened = descriptors()
     subject.build(directory).close()
     assert opened == descriptors()
@@ -399,6 +403,37 @@ def _file(name: str, **options: Any) -> Subject:
     return Subject("handler", name, config, delivered)
 
 
+# What stands for the console, for all tests, and a stream that was closed.
+with tempfile.NamedTemporaryFile() as _file_of_console:
+    CONSOLE = Path(_file_of_console.name).open("a")  # noqa: SIM115
+    _READ_CONSOLE = Path(_file_of_console.name).open()  # noqa: SIM115
+CLOSED = io.StringIO()
+CLOSED.close()
+
+
+def _console(**options: Any) -> Subject:
+    emptied_for = Path()
+
+    def config(directory: Path) -> dict[str, Any]:
+        nonlocal emptied_for
+        if directory != emptied_for:
+            os.truncate(CONSOLE.fileno(), 0)
+            emptied_for = directory
+        stream = "CLOSED" if directory.is_file() else "CONSOLE"
+        return {
+            "class": "chimera_log.StreamHandler",
+            "formatter": "json",
+            "stream": f"ext://tests.contract.{stream}",
+            **options,
+        }
+
+    def delivered(_: Path) -> list[str]:
+        _READ_CONSOLE.seek(0)
+        return _READ_CONSOLE.read().splitlines()
+
+    return Subject("handler", "StreamHandler", config, delivered)
+
+
 SUBJECTS = [
     Subject(
         "formatter", "JsonFormatter", lambda _: {"()": "chimera_log.JsonFormatter"}
@@ -412,6 +447,9 @@ SUBJECTS = [
         },
     ),
     _file("RotatingFileHandler"),
+    _file("RotatingFileHandler", writer="thread"),
+    _console(),
+    _console(writer="thread"),
 ]
 
 RULES = [

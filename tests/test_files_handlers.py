@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chimera_log import ConfigError, JsonFormatter, RotatingFileHandler
-from chimera_log.files import handlers as handlers_module
+from chimera_log.files import lines as lines_module
 from chimera_log.files import segments as segments_module
 from chimera_log.files.syscalls import Keeping, Ordinary
 from chimera_log.report import Reporter
@@ -56,7 +56,7 @@ class Handlers:
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handlers]:
     """Makes handlers, which are closed afterwards."""
     handlers = Handlers(tmp_path)
-    monkeypatch.setattr(handlers_module, "report", handlers.report)
+    monkeypatch.setattr(lines_module, "report", handlers.report)
     monkeypatch.setattr(segments_module, "report", handlers.report)
     yield handlers
     for handler in handlers.made:

@@ -75,6 +75,8 @@ class TestPlain:
         logging.getLogger("bot").info("started")
         log_execution_attempt(status="included")
         logging.getLogger("bot").info("withdrawn", extra={"audit": True})
+        for handler in logging.getLogger().handlers:
+            handler.flush()
 
         everything = ["started", "execution_attempt", "withdrawn"]
         printed = capsys.readouterr().out.splitlines()

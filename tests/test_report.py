@@ -8,10 +8,12 @@ import atexit
 import io
 import os
 import runpy
+import select
 import signal
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -291,3 +293,55 @@ class TestStderr:
         monkeypatch.setattr(sys, "stderr", None)
 
         report("files", "disk full")
+
+
+class TestStuck:
+    def test_tried_again(self, told: Told) -> None:
+        """
+        A line that stderr did not take is told with the next one, a second later.
+        """
+        taken: list[str] = []
+        is_stuck = True
+
+        def write(line: str) -> None:
+            if is_stuck:
+                raise BlockingIOError
+            taken.append(line)
+
+        report = Reporter(clock=lambda: told.now, write=write)
+        report("files", "disk full")
+        report("files", "disk full")  # within the second
+        is_stuck = False
+        told.now += 1
+        report("files", "still full")
+
+        assert ["chimera_log: still full (2 more like this not shown)\n"] == taken
+
+    def test_nobody_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A stderr that is a full pipe does not hold up the caller.
+        """
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(4096))
+        os.set_blocking(writing, True)
+
+        def returns() -> bool:
+            Reporter()("files", "disk full")
+            return True
+
+        with os.fdopen(reading, "rb"), os.fdopen(writing, "w") as stderr:
+            monkeypatch.setattr(sys, "stderr", stderr)
+
+            assert in_child(returns)
+
+    def test_long(self, told: Told) -> None:
+        """
+        A line is short enough for any pipe that has room at all.
+        """
+        told.report("files", "\N{PILE OF POO}" * 10_000)
+
+        (line,) = told.lines
+        assert len(line.encode()) <= select.PIPE_BUF

@@ -8,8 +8,8 @@ double holds, and secrets that must not be seen.
 
 from __future__ import annotations
 
+import logging
 import random
-import sys
 import threading
 import time
 from pathlib import Path
@@ -61,7 +61,8 @@ def run(given: argparse.Namespace) -> int:
         bot.start()
     for bot in bots:
         bot.join()
-    sys.stdout.flush()
+    for handler in logging.getLogger().handlers:
+        handler.flush()  # what is explained comes after what it explains
     _explain(given.log_dir)
     return 0
 

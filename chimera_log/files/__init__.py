@@ -1,7 +1,8 @@
 """
 Log files: append-only segments, and the handlers that write them.
 
-- `handlers` is the bridge to `logging`.
+- `handlers` and `stream` are the bridge to `logging`, `lines` what both share.
+- `outlet` is the queue of ``writer: thread``.
 - `segments` queues what cannot be written, rotates and prunes; it knows no record.
 - `active` is the one open file: locked, looked at, mended.
 - `names`, `aside` and `syscalls` are what these stand on: names of segments, the
@@ -9,5 +10,6 @@ Log files: append-only segments, and the handlers that write them.
 """
 
 from chimera_log.files.handlers import RotatingFileHandler
+from chimera_log.files.stream import StreamHandler
 
-__all__ = ["RotatingFileHandler"]
+__all__ = ["RotatingFileHandler", "StreamHandler"]

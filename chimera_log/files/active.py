@@ -152,7 +152,7 @@ class ActiveFile:
                 self._calls.unlock(self._fd)
 
     def _write_line(self, line: bytes) -> None:
-        """Write one line; all of it or nothing."""
+        """Write one line, or several; all of it or nothing."""
         written = self._calls.write(self._fd, line)
         if not self._is_regular:
             while written < len(line):  # a pipe takes what it has room for

@@ -7,17 +7,17 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
-import sys
 
 from chimera_log import options
 from chimera_log.files.active import Policy
+from chimera_log.files.lines import CALLER, LineHandler
+from chimera_log.files.outlet import BLOCK
 from chimera_log.files.segments import Segments, Statistics, shared
 from chimera_log.options import ConfigError
-from chimera_log.report import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections import deque
     from typing import Any
 
 
@@ -25,7 +25,7 @@ LOCK_TIMEOUT = 1.0  # seconds to wait for a lock that another process holds
 MAX_WAITING = 10_000  # lines kept while they cannot be written
 
 
-class RotatingFileHandler(logging.handlers.RotatingFileHandler):
+class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
     """
     Write each record as one line to a file that rotates by size.
 
@@ -63,6 +63,15 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             up the GIL, where that is safe (see `chimera_log.files.syscalls`);
             beside busy threads a record then costs under 0.5 ms, not 110.
             ``never`` gives it up in each, for file systems that may freeze.
+        writer: Who writes: ``caller``, before the logging call returns, or
+            ``thread``, within about 2 ms; what still waits in the thread's queue
+            dies with the process.
+        max_queue_size: Lines that may wait for the thread.
+        max_queue_bytes: Their size, in bytes or as ``"16 MB"``.
+        when_full: What happens to a line for which there is no room: ``block``
+            waits, ``drop_oldest`` and ``drop_newest`` drop and count.
+        close_timeout: Seconds that `flush`, `close` and the process's end wait
+            for the thread at most.
 
     Raises:
         ConfigError: If an option cannot work.
@@ -80,6 +89,11 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
         *,
         follow_symlinks: bool = False,
         keep_gil: str = "auto",
+        writer: str = CALLER,
+        max_queue_size: int = 10_000,
+        max_queue_bytes: int | str = "16 MB",
+        when_full: str = BLOCK,
+        close_timeout: float | str = 5.0,
     ) -> None:
         path = _path(filename)
         if encoding is not None and encoding.lower().replace("_", "-") not in {
@@ -102,7 +116,14 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             delay=True,
             errors=errors,
         )
-        self._unformatted = 0
+        self._use_writer(
+            name=path,
+            writer=writer,
+            max_queue_size=max_queue_size,
+            max_queue_bytes=max_queue_bytes,
+            when_full=when_full,
+            close_timeout=close_timeout,
+        )
         # Applied at the first record: a handler that is built to be discarded, as
         # a rehearsal does, changes nothing for the one that runs.
         self._shared: Segments | None = None
@@ -116,56 +137,21 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             keep_gil=options.choice("keep_gil", keep_gil, ("auto", "never")) == "auto",
         )
 
-    def handle(self, record: logging.LogRecord) -> Any:
-        """
-        Filter *record*, then format it outside the lock, and write it.
-
-        A filter that raises has decided nothing: the record is written.
-        """
-        try:
-            passed: Any = self.filter(record)
-        except Exception as error:
-            self._report(
-                "filter",
-                f"a filter failed ({type(error).__name__}: {error}); its record is kept",
-            )
-            passed = True
-        if isinstance(
-            passed, logging.LogRecord
-        ):  # Python 3.12: a filter may replace it
-            record = passed
-        if passed:
-            self.emit(record)
-        return passed
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write *record*; never raises."""
-        try:
-            self._file().append(self._line(record))
-        except Exception:
-            self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  stdlib's name
-        """Count a record that could not be formatted, and report it on stderr."""
-        self._unformatted += 1
-        error = sys.exc_info()[1]
-        self._report(
-            "format",
-            f"{type(error).__name__}: {error}; {self._unformatted} records not "
-            "formatted so far",
-        )
-
     def doRollover(self) -> None:  # noqa: N802  stdlib's name
         """Move on to a new file now."""
         self._file().rotate()
 
     def flush(self) -> None:
-        """Try again to write what could not be written; the rest is written already."""
+        """Have what was logged before written, and try again what could not be."""
+        if self._outlet is not None:
+            self._outlet.flush()
         if self._shared:
             self._shared.flush()
 
     def close(self) -> None:
         """Close the file; a record that still comes opens it again."""
+        if self._outlet is not None:
+            self._outlet.close()
         if self._shared:
             self._shared.close()
         logging.Handler.close(self)
@@ -173,7 +159,13 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
     def statistics(self) -> Statistics:
         """Return what happened to the file since this process opened it."""
         found = self._file().statistics()
-        return found._replace(dropped=found.dropped + self._unformatted)
+        outlet = self._outlet
+        return found._replace(
+            waiting=found.waiting + (0 if outlet is None else len(outlet)),
+            dropped=found.dropped
+            + self._unformatted
+            + (0 if outlet is None else outlet.dropped),
+        )
 
     def _file(self) -> Segments:
         """Return the file, which handlers on one path share."""
@@ -181,18 +173,11 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             self._shared = shared(self.baseFilename, self._policy)
         return self._shared
 
-    def _line(self, record: logging.LogRecord) -> bytes:
-        format_bytes: Callable[[logging.LogRecord], bytes] | None = getattr(
-            self.formatter, "format_bytes", None
-        )
-        if format_bytes is not None:
-            return format_bytes(record)
-        return (self.format(record) + self.terminator).encode(
-            "utf-8", "backslashreplace"
-        )
+    def _write_line(self, line: bytes) -> None:
+        self._file().append(line)
 
-    def _report(self, kind: str, message: str) -> None:
-        report(f"{self.baseFilename}: {kind}", f"{self.baseFilename}: {message}")
+    def _write_lines(self, lines: deque[bytes]) -> None:
+        self._file().append_all(lines)
 
 
 def _path(filename: Any) -> str:

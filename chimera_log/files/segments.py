@@ -18,7 +18,6 @@ Nothing here knows records, formats or `logging`.
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import time
@@ -29,12 +28,14 @@ from contextlib import suppress
 from chimera_log.files import names
 from chimera_log.files.active import ActiveFile, Policy
 from chimera_log.report import report
+from chimera_log.worker import FILES, at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOOK_FOR_TIME = 100  # bytes at a file's beginning
+_AT_ONCE = 64 * 1024  # bytes of many lines that go out in one call
 
 
 # What happened to a file since this process opened it.
@@ -103,6 +104,23 @@ class Segments(ActiveFile):
                 return False
             self._waiting.append(line)
             return not self._busy and self._write_waiting()
+
+    def append_all(self, lines: deque[bytes]) -> None:
+        """
+        Write *lines*, many in one call, and take each away from the left.
+
+        Those that cannot be written wait or are dropped, as with `append`.
+        """
+        with self._lock:
+            while lines:
+                room = self.policy.max_waiting - len(self._waiting)
+                if room <= 0 and not self.flush():
+                    self._counts["dropped"] += len(lines)
+                    lines.clear()
+                    break
+                for _ in range(min(max(room, 1), len(lines))):
+                    self._waiting.append(lines.popleft())
+                self.flush()
 
     def flush(self) -> bool:
         """Try to write what waits; whether nothing waits any more."""
@@ -199,30 +217,48 @@ class Segments(ActiveFile):
         return not self._waiting or self._write_waiting()
 
     def _write_first(self) -> None:
-        """Write the line that waits longest; it waits no more once it is written."""
-        before = self._counts["written"]
+        """Write the lines that wait longest; what is written waits no more."""
+        count, before = self._fitting(), self._counts["written"]
+        line = self._waiting[0]
+        if count > 1:
+            line = b"".join([self._waiting[each] for each in range(count)])
         try:
-            self._write(self._waiting[0])
+            self._write(line, count)
         finally:
             # Also if a signal handler raised meanwhile: written is written.
-            if self._counts["written"] != before:
+            for _ in range(self._counts["written"] - before):
                 self._waiting.popleft()
                 if self._late:
                     self._late -= 1
                     self._counts["retried"] += 1
 
-    def _write(self, line: bytes) -> None:
-        """Write one line; all of it or nothing."""
+    def _fitting(self) -> int:
+        """Return how many of the lines that wait go into one write."""
+        if self._late:  # as much as a disk that is nearly full can take
+            return 1
+        limit = _AT_ONCE
+        if self._is_locked and self.policy.max_bytes > 0:
+            limit = min(limit, self.policy.max_bytes - self._size)
+        count, size = 1, len(self._waiting[0])
+        while count < len(self._waiting):
+            size += len(self._waiting[count])
+            if size > limit:
+                break
+            count += 1
+        return count
+
+    def _write(self, lines: bytes, count: int) -> None:
+        """Write *count* lines; all of them or nothing."""
         if (
             self._is_locked
             and self._size
-            and self._size + len(line) > self.policy.max_bytes > 0
+            and self._size + len(lines) > self.policy.max_bytes > 0
         ):
             self._rotate()
-        self._write_line(line)
-        self._counts["written"] += 1
-        self._counts["bytes"] += len(line)
-        self._counts["unlocked"] += self._is_regular and not self._is_locked
+        self._write_line(lines)
+        self._counts["written"] += count
+        self._counts["bytes"] += len(lines)
+        self._counts["unlocked"] += count * (self._is_regular and not self._is_locked)
 
     def _rotate(self) -> None:
         """Rename the active file and open a new one, if that can be done."""
@@ -304,7 +340,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@atexit.register
+@at_exit(FILES)
 def _at_exit() -> None:
     for segments in list(_all_segments):
         segments.at_exit()

@@ -156,6 +156,73 @@ class Keeping(Ordinary):
         return written
 
 
+class OthersFile(Keeping):
+    """
+    The write to a file that somebody else opened, such as a redirected stdout.
+
+    Args:
+        fd: The descriptor, which may come to mean something else at any time.
+    """
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._file = self._identity(fd)
+
+    def write(self, fd: int, data: bytes) -> int:
+        """
+        Write *data*; return how many of its bytes were taken.
+
+        None at all for a while after a slow write, and where *fd* is another file
+        by now: a pipe, perhaps, that nobody reads.
+        """
+        if self._clock() < self._yield_until or self._identity(fd) != self._file:
+            return 0
+        return super().write(fd, data)
+
+    def _identity(self, fd: int) -> tuple[int, ...]:
+        answer = self._buffer()
+        if self._statx(fd, b"", _AT_EMPTY_PATH, _STATX_WANTED, answer) != 0:
+            return ()
+        return _STATX_IDENTITY.unpack_from(answer)
+
+
+class OthersPipe:
+    """
+    The write to a pipe or a socket that somebody else opened; never waits.
+
+    Raises:
+        Exception: Where there is no ctypes, or the C library lacks the call.
+    """
+
+    def __init__(self) -> None:
+        import ctypes  # noqa: PLC0415  see above
+
+        class Vector(ctypes.Structure):  # struct iovec
+            _fields_ = (("data", ctypes.c_char_p), ("length", ctypes.c_size_t))
+
+        self._vector, self._byref = Vector, ctypes.byref
+        self._pwritev2 = ctypes.PyDLL(None, use_errno=True).pwritev2
+        self._pwritev2.argtypes = [
+            ctypes.c_int,
+            ctypes.c_void_p,
+            ctypes.c_int,
+            ctypes.c_int64,
+            ctypes.c_int,
+        ]
+        self._pwritev2.restype = ctypes.c_ssize_t
+
+    def write(self, fd: int, data: bytes) -> int:
+        """
+        Write what *fd* has room for; return how many bytes that was.
+
+        None at all where it cannot be asked that way: a terminal, a file, a pipe
+        before Linux 6.4.
+        """
+        vector = self._byref(self._vector(data, len(data)))
+        written: int = self._pwritev2(fd, vector, 1, _HERE, _RWF_NOWAIT)
+        return max(written, 0)
+
+
 # Held while ctypes is imported: a child forked in the midst of an import by
 # another thread would wait for ever for that module's lock.
 _importing = threading.RLock()
@@ -183,6 +250,29 @@ def calls_for(fd: int) -> Ordinary:
     except Exception:  # noqa: S110  no ctypes, or a C library without statx
         pass
     return Ordinary()
+
+
+def write_at_once_for(fd: int) -> Callable[[int, bytes], int] | None:
+    """
+    Return a write to *fd* that nobody can hold up, if there is one.
+
+    It keeps the GIL, may take less than it was given, and may raise `OSError`.
+
+    Args:
+        fd: Open for writing; what it means may change.
+    """
+    mode = os.fstat(fd).st_mode
+    with _importing:
+        try:
+            if not _keeping_is_safe_here():
+                return None
+            if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+                return OthersPipe().write
+            if stat.S_ISREG(mode) and _file_system(fd) in LOCAL_FILE_SYSTEMS:
+                return OthersFile(fd).write
+        except Exception:  # noqa: S110  no ctypes, or a C library without these calls
+            pass
+    return None
 
 
 def _keeping_is_safe_here() -> bool:
@@ -223,5 +313,10 @@ def _file_system(fd: int) -> int:
 _STATX_BYTES = 256
 _STATX = struct.Struct("=32xQQ88xII")  # inode, size, the device's two numbers
 _STATX_WANTED = 0x100 | 0x200  # STATX_INO, STATX_SIZE
-_AT_FDCWD = -100
+_STATX_IDENTITY = struct.Struct("=28xH2xQ96xII")  # mode, inode, device
+_AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
 _STATFS_BYTES = 256  # struct statfs has 120, f_type first, 8 bytes on 64-bit systems
+
+# linux/fs.h, and the offset that means "where a write would go".
+_RWF_NOWAIT = 0x8
+_HERE = -1

@@ -1,0 +1,244 @@
+"""
+The handler for the console: lines to a stream that somebody else opened.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import select
+import sys
+import weakref
+from collections import deque, namedtuple
+from contextlib import suppress
+
+from chimera_log.files.lines import CALLER, LineHandler
+from chimera_log.files.outlet import BLOCK
+from chimera_log.files.syscalls import write_at_once_for
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    _StreamHandler = logging.StreamHandler[Any]
+else:
+    _StreamHandler = logging.StreamHandler
+
+_AT_ONCE = 64 * 1024  # bytes; what a pipe holds
+_LOOK_AGAIN = 1000  # milliseconds between two looks at a pipe that is full
+
+# What happened to a stream's lines since this process began.
+StreamStatistics = namedtuple(
+    "StreamStatistics",
+    [
+        "written",  # lines that the stream took
+        "bytes",
+        "waiting",
+        "dropped",  # lines that found no room, or that the stream refused
+        "last_error",  # or None
+    ],
+)
+
+
+class StreamHandler(LineHandler, _StreamHandler):
+    """
+    Write each record as one line of UTF-8 to a stream, such as the console.
+
+    A drop-in for the standard library's class of that name.  A stream with a file
+    descriptor is given bytes, whatever encoding its text has.  What it refuses
+    (it is closed, its disk is full, nobody reads it any more) is counted and
+    reported on stderr, at most once a minute; the call that logs never fails.
+
+    With ``writer: caller`` the line is out before the logging call returns, and a
+    reader that is slow, or stopped, holds up the service.  With ``writer: thread``
+    a line that cannot be written without waiting goes into a queue, and a thread
+    writes it.
+
+    Args:
+        stream: An open stream, ``ext://sys.stdout`` in YAML; `sys.stderr` by
+            default.
+        writer: Who writes: ``caller`` or ``thread``.
+        max_queue_size: Lines that may wait for the thread.
+        max_queue_bytes: Their size, in bytes or as ``"16 MB"``.
+        when_full: What happens to a line for which there is no room: ``block``
+            waits, ``drop_oldest`` and ``drop_newest`` drop and count.
+        close_timeout: Seconds that `flush`, `close` and the process's end wait
+            for the thread at most.
+
+    Raises:
+        ConfigError: If an option cannot work.
+    """
+
+    def __init__(
+        self,
+        stream: Any = None,
+        *,
+        writer: str = CALLER,
+        max_queue_size: int = 10_000,
+        max_queue_bytes: int | str = "16 MB",
+        when_full: str = BLOCK,
+        close_timeout: float | str = 5.0,
+    ) -> None:
+        super().__init__(stream)
+        name = getattr(self.stream, "name", None)
+        self._use_writer(
+            name=name if isinstance(name, str) else "stream",
+            writer=writer,
+            max_queue_size=max_queue_size,
+            max_queue_bytes=max_queue_bytes,
+            when_full=when_full,
+            close_timeout=close_timeout,
+        )
+        self._begin()
+        _handlers.add(self)
+
+    def flush(self) -> None:
+        """Wait until what was logged before is written, `close_timeout` at most."""
+        if self._outlet is not None:
+            self._outlet.flush()
+        with suppress(Exception):  # closed, or as broken as any stream may be
+            self.stream.flush()
+
+    def close(self) -> None:
+        """Write what waits; a record that still comes is written all the same."""
+        if self._outlet is not None:
+            self._outlet.close()
+        super().close()
+
+    def statistics(self) -> StreamStatistics:
+        """Return what happened to the lines since this process began."""
+        outlet = self._outlet
+        return StreamStatistics(
+            written=self._written,
+            bytes=self._bytes,
+            waiting=len(self._lines) if outlet is None else len(outlet),
+            dropped=self._refused
+            + self._unformatted
+            + (0 if outlet is None else outlet.dropped),
+            last_error=self._last_error,
+        )
+
+    def after_fork(self) -> None:
+        """Start clean in a forked child."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lines: deque[bytes] = deque()  # that the caller writes
+        self._is_busy = False
+        self._written = 0
+        self._bytes = 0
+        self._refused = 0
+        self._last_error: str | None = None
+        self._is_torn = False  # whether the line that comes first is half out
+        self._owes_line_feed = False  # after half of a line that was given up
+        self._known: int | None = None  # the descriptor that this is for:
+        self._write_some_at_once: Callable[[int, bytes], int] | None = None
+
+    def _write_line(self, line: bytes) -> None:
+        self.acquire()
+        try:
+            self._lines.append(line)
+            # A signal handler that logs while its thread is in here is not waited
+            # for: the call around it writes its line too.
+            if not self._is_busy:
+                self._is_busy = True
+                try:
+                    with suppress(Exception):  # what the program itself printed
+                        self.stream.flush()
+                    self._write_lines(self._lines)
+                finally:
+                    self._is_busy = False
+        finally:
+            self.release()
+
+    def _write_lines(self, lines: deque[bytes]) -> None:
+        try:
+            descriptor = self._descriptor()
+            if self._owes_line_feed and lines:
+                lines[0] = b"\n" + lines[0]
+                self._owes_line_feed = False
+            while lines:
+                if descriptor is None:
+                    self._write_text(lines[0])
+                    self._count(lines, len(lines[0]))
+                else:
+                    self._count(lines, _write_some(descriptor, lines))
+        except Exception as error:
+            self._last_error = str(error)
+            self._refused += len(lines)
+            lines.clear()
+            self._owes_line_feed |= self._is_torn
+            self._is_torn = False
+            self._report(
+                "write", f"cannot write: {error}; {self._refused} records lost so far"
+            )
+
+    def _write_at_once(self, lines: deque[bytes]) -> None:
+        """Write of the only one of *lines* what can be written without waiting."""
+        with suppress(Exception):  # the thread will find it, too, and say so
+            descriptor = self._descriptor()
+            if descriptor is None or self._owes_line_feed:
+                return
+            if descriptor != self._known:
+                self._known = descriptor
+                self._write_some_at_once = write_at_once_for(descriptor)
+            if self._write_some_at_once is not None:
+                self._count(lines, self._write_some_at_once(descriptor, lines[0]))
+
+    def _count(self, lines: deque[bytes], written: int) -> None:
+        """Take away from *lines* the first *written* bytes."""
+        self._bytes += written
+        while lines and written >= len(lines[0]):
+            written -= len(lines.popleft())
+            self._written += 1
+            self._is_torn = False
+        if written:
+            lines[0] = lines[0][written:]
+            self._is_torn = True
+
+    def _write_text(self, line: bytes) -> None:
+        self.stream.write(line.decode())
+        self.stream.flush()
+
+    def _descriptor(self) -> int | None:
+        """
+        Return what bytes can be written to; ``None``: the stream takes text only.
+
+        A stream that would change what it is given (compress it, say) has a
+        descriptor too, but is no plain file underneath.
+        """
+        if sys.platform == "win32":  # its console has an encoding of its own
+            return None
+        binary = getattr(self.stream, "buffer", self.stream)
+        is_plain = isinstance(getattr(binary, "raw", binary), io.FileIO)
+        return self.stream.fileno() if is_plain else None
+
+
+def _write_some(descriptor: int, lines: deque[bytes]) -> int:
+    """Write the first of *lines*; how many bytes were taken."""
+    size = count = 0
+    while count < len(lines) and size < _AT_ONCE:
+        size += len(lines[count])
+        count += 1
+    data = lines[0] if count == 1 else b"".join(lines[each] for each in range(count))
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:  # somebody made it so, and it is full
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        poll.poll(_LOOK_AGAIN)
+        return 0
+
+
+_handlers: weakref.WeakSet[StreamHandler] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for handler in list(_handlers):
+        handler.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,312 @@
+"""
+A thread for work that must not hold up the caller.
+
+A `Worker` runs one job whenever there is work.  Its thread begins when it is
+first woken, in each process anew, and ends when there has been nothing to do for
+a while; before a fork it is stopped, so that no child is born amid its work.
+
+`at_exit` registers what has to be done at every orderly end of a process.  From
+then on there are no threads to rely on: a worker that is woken works at once, in
+the thread that wakes it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+import weakref
+from contextlib import suppress
+
+from chimera_log.report import report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+QUEUES, FILES = range(2)  # the order in which things end
+_FORK_TIMEOUT = 0.25  # seconds that a fork waits for threads to end their work
+_AFTER_FAILURE = 1.0  # seconds until a job that raised is called again
+
+
+class Worker:
+    """
+    A daemon thread, begun when it is first woken, that runs one job.
+
+    The job is never run twice at a time.  One that raises is reported and called
+    again a second later.
+
+    Args:
+        name: The thread's name.
+        job: Does what there is to do, or a part of it, and returns when it wants
+            to be called again, in seconds: 0 at once, ``None`` not before somebody
+            wakes it.  It returns between two parts so that the thread can end.
+        linger: Seconds between being woken and the job, so that one call does the
+            work of many.
+        idle: Seconds that the thread stays when there is nothing to do.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        job: Callable[[], float | None],
+        *,
+        linger: float = 0.0,
+        idle: float = 0.0,
+    ) -> None:
+        self.name = name
+        self._job = job
+        self._linger = linger
+        self._idle = idle
+        self._begin()
+        _workers.add(self)
+
+    def wake(self) -> None:
+        """
+        Have the job run soon; returns at once.
+
+        Where no thread can be begun (none is left, or the process is about to end)
+        the job is run here and now.
+        """
+        # The order matters: what was asked for is told before anybody is looked for
+        # who might do it, and the thread looks again after it said that it sleeps.
+        self._is_called = True
+        if self._is_asleep:
+            self._ring()
+        elif self._thread is None:
+            self._begin_thread()
+
+    def finish(self, timeout: float) -> bool:
+        """
+        Have the job run, and wait until it has nothing more to do at once.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether it came so far.
+        """
+        if threading.current_thread() is self._thread:
+            return False  # it would wait for itself
+        with self._changed:
+            self._asked += 1
+            mine = self._asked
+        self.wake()
+        with self._changed:
+            return self._changed.wait_for(lambda: self._answered >= mine, timeout)
+
+    def stop(self, timeout: float) -> bool:
+        """
+        End the thread after the call of the job that is going on, if any.
+
+        What was not done is done when the worker is woken again.
+
+        Args:
+            timeout: Seconds to wait at most; a thread that is stuck for longer
+                lives on.
+
+        Returns:
+            Whether there is no thread any more.
+        """
+        thread = self._ask_to_stop()
+        if thread is None:
+            return True
+        if thread is not threading.current_thread():
+            thread.join(timeout)
+        self._is_stopping = False
+        return not thread.is_alive()
+
+    def after_fork(self) -> None:
+        """Start clean in a forked child: the thread was its parent's."""
+        self._begin()
+
+    def _begin(self) -> None:
+        # Reentrant: a signal handler may wake a worker that its thread is waking.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition()
+        self._working = threading.Lock()
+        self._bell = threading.Lock()
+        self._bell.acquire()  # whoever lets go of it rings
+        self._thread: threading.Thread | None = None
+        self._is_asleep = False
+        self._is_called = False
+        self._is_stopping = False
+        self._asked = 0
+        self._answered = 0
+
+    def _ring(self) -> None:
+        with suppress(RuntimeError):  # somebody else just rang
+            self._bell.release()
+
+    def _ask_to_stop(self) -> threading.Thread | None:
+        """Have the thread end soon; return it, if there is one."""
+        with self._lock:
+            if self._thread is not None:
+                self._is_stopping = True
+                self._ring()
+            return self._thread
+
+    def _begin_thread(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            if not _is_over:
+                thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+                self._thread = thread  # before it is seen by a signal handler
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads, or none any more
+                    self._thread = None
+                else:
+                    return
+        self._work_here()
+
+    def _run(self) -> None:
+        """Work and sleep in turns, until there was nothing to do for a while."""
+        goes_on = True
+        while goes_on:
+            asked = self._asked
+            self._is_called = False
+            with self._working:
+                pause = self._call_job()
+            if pause != 0:
+                self._answer(asked)
+                self._sleep(self._idle if pause is None else pause)
+            if pause is not None:
+                self._is_called = True
+            goes_on = self._is_called and not self._is_stopping
+            if not goes_on:
+                goes_on = self._stays()
+
+    def _stays(self) -> bool:
+        """Let go of the thread, unless somebody calls in this very moment."""
+        with self._lock:
+            # First: either he sees that nobody is here, or we see that he called.
+            self._thread = None
+            if self._is_called and not self._is_stopping:
+                self._thread = threading.current_thread()
+            return self._thread is not None
+
+    def _sleep(self, pause: float) -> None:
+        """Wait until somebody calls, but at most *pause* seconds."""
+        self._is_asleep = True
+        if not self._is_called and not self._is_stopping:
+            self._bell.acquire(timeout=pause)
+        self._is_asleep = False
+        if self._is_called and self._linger and not self._is_stopping:
+            time.sleep(self._linger)
+
+    def _work_here(self) -> None:
+        """Run the job in the calling thread, unless somebody is stuck in it."""
+        if not self._working.acquire(timeout=0 if _is_over else _AFTER_FAILURE):
+            return
+        try:
+            asked = self._asked
+            while self._call_job() == 0:
+                pass
+        finally:
+            self._working.release()
+        self._answer(asked)
+
+    def _call_job(self) -> float | None:
+        try:
+            return self._job()
+        except Exception as error:
+            report(self.name, f"{self.name}: {type(error).__name__}: {error}")
+            return _AFTER_FAILURE
+
+    def _answer(self, asked: int) -> None:
+        if asked != self._answered:
+            with self._changed:
+                self._answered = max(asked, self._answered)
+                self._changed.notify_all()
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+_exit_functions: list[tuple[int, Callable[[], object]]] = []
+_is_over = False  # whether the process is ending
+
+
+def at_exit(phase: int) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """
+    Call the decorated function at every orderly end of this process.
+
+    That is also the end of a `multiprocessing` child, which runs no `atexit`
+    functions before Python 3.13, and none of its parent's since.
+
+    Args:
+        phase: What ends earlier has the lower one: `QUEUES`, then `FILES`.
+    """
+
+    def register(function: Callable[[], object]) -> Callable[[], object]:
+        _exit_functions.append((phase, function))
+        _exit_functions.sort(key=lambda each: each[0])
+        return function
+
+    return register
+
+
+@atexit.register
+def _exit() -> None:
+    global _is_over  # noqa: PLW0603  a process ends once
+    _is_over = True
+    for _, function in _exit_functions:
+        function()
+    report.close()  # which a multiprocessing child would not do by itself
+
+
+def _main_thread_ended() -> None:
+    """See to it that a `multiprocessing` child ends as orderly as its parent."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is None or multiprocessing.parent_process() is None:
+        return
+    here = threading.current_thread()
+    others = [
+        each for each in threading.enumerate() if not each.daemon and each is not here
+    ]
+    if others:
+        # They may go on for days, and log: a thread that waits for them ends last.
+        threading.Thread(target=_exit_after, args=(others,)).start()
+    else:
+        _exit()
+
+
+def _exit_after(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join()
+    _exit()
+
+
+def _before_fork() -> None:
+    deadline = time.monotonic() + _FORK_TIMEOUT
+    for thread in [worker._ask_to_stop() for worker in list(_workers)]:
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(deadline - time.monotonic(), 0))
+
+
+def _after_fork_in_parent() -> None:
+    for worker in list(_workers):
+        worker._is_stopping = False
+        if worker._is_called:  # or interrupted in its work
+            worker.wake()
+
+
+def _after_fork_in_child() -> None:
+    global _is_over  # noqa: PLW0603  the child begins
+    _is_over = False
+    for worker in list(_workers):
+        worker.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
+# What `concurrent.futures` uses to end its threads; private, but there is no other
+# moment at which a multiprocessing child of Python 3.12 could be told that it ends.
+with suppress(AttributeError):
+    threading._register_atexit(_main_thread_ended)  # type: ignore[attr-defined]
