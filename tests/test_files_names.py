@@ -1,5 +1,5 @@
 """
-The names of full files: what they tell, and which files may go.
+The names of full files: what they tell.  When a day ends.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimera_log.files.names import (
+    next_midnight,
     next_number,
     segment_name,
     segment_number,
-    superfluous,
+    segment_time,
     time_of_line,
 )
 
@@ -78,6 +79,7 @@ class TestSegmentNumber:
             f"bot.log.2.{STAMP}.000001",
             f"other.log.{STAMP}.000001",
             f"xbot.log.{STAMP}.000001",
+            f"bot.log.{STAMP}.00000\u0661",  # a digit, but none of ours
             "",
         ],
     )
@@ -93,6 +95,36 @@ class TestSegmentNumber:
         Any entry of a directory has a number or has none.
         """
         assert segment_number(name, entry) is None or entry.startswith(name)
+
+
+class TestSegmentTime:
+    @given(NAMES, st.integers(0, 2**32), st.floats(0, 0.999), st.integers(1, 10**9))
+    def test_reverses_name(
+        self, name: str, second: int, fraction: float, number: int
+    ) -> None:
+        """
+        The time of a made name is what was put in, without the fraction.
+        """
+        entry = segment_name(name, second + fraction, number)
+
+        assert second == segment_time(name, entry)
+        assert second == segment_time(name, entry + ".gz")
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            "bot.log",
+            f"other.log.{STAMP}.000001",
+            "bot.log.20251327T083800Z.000001",
+            "bot.log.20250231T083800Z.000001",
+            "bot.log.00000101T000000Z.000001",
+        ],
+    )
+    def test_no_time(self, entry: str) -> None:
+        """
+        A foreign file tells none, nor do digits that are no date.
+        """
+        assert segment_time("bot.log", entry) is None
 
 
 class TestTimeOfLine:
@@ -136,48 +168,6 @@ class TestTimeOfLine:
         assert isinstance(time_of_line(start), (float, type(None)))
 
 
-class TestSuperfluous:
-    def test_oldest_first(self) -> None:
-        """
-        Beyond the newest there are to go, by number and not by name.
-        """
-        numbers = [999_999, 1_000_001, 3, 1_000_000]
-        entries = [segment_name("bot.log", FIRST, number) for number in numbers]
-
-        assert [entries[2], entries[0]] == superfluous("bot.log", entries, keep=2)
-
-    def test_enough_room(self) -> None:
-        """
-        As many as are kept, or fewer, all stay.
-        """
-        entries = [segment_name("bot.log", FIRST, number) for number in (1, 2)]
-
-        assert [] == superfluous("bot.log", entries, keep=2)
-        assert [] == superfluous("bot.log", entries, keep=3)
-
-    def test_foreign(self) -> None:
-        """
-        What is no segment is neither counted nor named.
-        """
-        entries = ["bot.log", "bot.log.1", "other", segment_name("bot.log", FIRST, 1)]
-
-        assert [] == superfluous("bot.log", entries, keep=1)
-        assert entries[3:] == superfluous("bot.log", entries, keep=0)
-
-    @given(st.sets(st.integers(1, 10**7)), st.integers(0, 60))
-    def test_newest_stay(self, numbers: set[int], keep: int) -> None:
-        """
-        What stays is exactly the newest that are to be kept.
-        """
-        entries = [segment_name("bot.log", FIRST, number) for number in numbers]
-        gone = superfluous("bot.log", entries, keep)
-        left = [segment_number("bot.log", e) for e in entries if e not in gone]
-
-        assert sorted(numbers)[max(len(numbers) - keep, 0) :] == sorted(
-            number for number in left if number is not None
-        )
-
-
 class TestNextNumber:
     def test_first(self) -> None:
         """
@@ -213,3 +203,23 @@ class TestNextNumber:
         entries = [segment_name("bot.log", FIRST, number) for number in numbers]
 
         assert next_number("bot.log", entries, last) > max([last, *numbers])
+
+
+class TestNextMidnight:
+    @pytest.mark.parametrize("moment", [FIRST, 1761523200.0, 1761609599.9])
+    def test_this_day(self, moment: float) -> None:
+        """
+        Any moment of a day, its own midnight too, is followed by the next one's.
+        """
+        assert 1761609600.0 == next_midnight(moment)  # 2025-10-28 00:00:00 UTC
+
+    @given(st.floats(-1e10, 1e10))
+    def test_anything(self, moment: float) -> None:
+        """
+        It begins a day, and is after the moment by a day at most.
+        """
+        midnight = next_midnight(moment)
+
+        assert 0 == midnight % 86_400
+        assert moment < midnight
+        assert midnight - 86_400 <= moment

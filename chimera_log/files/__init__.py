@@ -5,6 +5,7 @@ Log files: append-only segments, and the handlers that write them.
 - `outlet` is the queue of ``writer: thread``.
 - `segments` queues what cannot be written, rotates and prunes; it knows no record.
 - `active` is the one open file: locked, looked at, mended.
+- `retention` decides which full files may go.
 - `names`, `aside` and `syscalls` are what these stand on: names of segments, the
   hidden folder, and system calls that keep the GIL.
 """

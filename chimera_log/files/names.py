@@ -1,5 +1,5 @@
 """
-The names of a log file's segments: what they say, and which ones may go.
+The names of a log file's segments: what they say, and when a day ends.
 
 A full file is renamed to ``<name>.<UTC of its first line>.<number>``, such as
 ``chimera.log.20251027T083800Z.000001``, and ``.gz`` is added when it is
@@ -18,7 +18,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SEGMENT = re.compile(r"\.(\d{8}T\d{6}Z)\.(\d{6,})(?:\.gz)?")
+_DAY = 24 * 60 * 60  # seconds; in POSIX time no day has more
+_SEGMENT = re.compile(
+    r"\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.(\d{6,})(?:\.gz)?", re.ASCII
+)
 # Our own lines, and many others, tell their time within their first bytes.
 _TIME = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)")
 
@@ -38,10 +41,19 @@ def segment_name(name: str, first: float, number: int) -> str:
 
 def segment_number(name: str, entry: str) -> int | None:
     """Return the number of directory *entry*, if it is a segment of *name*."""
-    if not entry.startswith(name):
-        return None
-    match = _SEGMENT.fullmatch(entry, len(name))
-    return int(match[2]) if match else None
+    match = _match(name, entry)
+    return int(match[7]) if match else None
+
+
+def segment_time(name: str, entry: str) -> float | None:
+    """
+    Return when the first line of segment *entry* of *name* was written.
+
+    In seconds since the epoch, without the fraction; ``None`` if *entry* is no
+    segment of *name*, or its digits are no date.
+    """
+    match = _match(name, entry)
+    return _seconds(match.groups()[:6]) if match else None
 
 
 def next_number(name: str, entries: Iterable[str], last: int) -> int:
@@ -62,7 +74,21 @@ def time_of_line(start: bytes) -> float | None:
     match = _TIME.search(start)
     if not match:
         return None
-    year, month, day, hour, minute, second = map(int, match.groups())
+    return _seconds(match.groups())
+
+
+def next_midnight(moment: float) -> float:
+    """Return the first midnight UTC after *moment*, both in seconds since the epoch."""
+    return (moment // _DAY + 1) * _DAY
+
+
+def _match(name: str, entry: str) -> re.Match[str] | None:
+    return _SEGMENT.fullmatch(entry, len(name)) if entry.startswith(name) else None
+
+
+def _seconds(fields: Iterable[str | bytes]) -> float | None:
+    """Return the seconds since the epoch of a date in UTC, year first, if it is one."""
+    year, month, day, hour, minute, second = map(int, fields)
     # By hand: an import at this moment would deadlock a child that another thread
     # forks meanwhile.  Years begin in March here, so that leap days end them.
     years = year - (month < 3)  # noqa: PLR2004  March
@@ -72,13 +98,3 @@ def time_of_line(start: bytes) -> float | None:
     if not year or time.gmtime(seconds)[:6] != (year, month, day, hour, minute, second):
         return None  # digits, but no date
     return float(seconds)
-
-
-def superfluous(name: str, entries: Iterable[str], keep: int) -> list[str]:
-    """Return the segments of *name* beyond the newest *keep*, the oldest first."""
-    numbered = sorted(
-        (number, entry)
-        for entry in entries
-        if (number := segment_number(name, entry)) is not None
-    )
-    return [entry for _, entry in numbered[: max(len(numbered) - keep, 0)]]

@@ -27,6 +27,7 @@ from contextlib import suppress
 
 from chimera_log.files import names
 from chimera_log.files.active import ActiveFile, Policy
+from chimera_log.files.retention import Limits, superfluous
 from chimera_log.report import report
 from chimera_log.worker import FILES, at_exit
 
@@ -278,7 +279,14 @@ class Segments(ActiveFile):
             self._trouble("rotate", "cannot rotate, writing on", error)
             return
         files = [full, *(entry for entry in entries if entries[entry])]
-        for entry in names.superfluous(self._name, files, self.policy.backup_count):
+        for entry in superfluous(
+            self._name,
+            dict.fromkeys(files, 0),
+            Limits(self.policy.backup_count),
+            active_size=0,
+            active_first=None,
+            now=self._clock(),
+        ):
             self._remove(entry)
 
     def _remove(self, entry: str) -> None:
