@@ -279,7 +279,7 @@ class TestCompression:
 
         assert CONTENT == full.content
 
-    @given(st.binary(max_size=1_000), st.lists(st.integers(0, 30), max_size=5))
+    @given(st.binary(max_size=500), st.lists(st.integers(0, 15), max_size=3))
     def test_stopped_and_begun_again(self, content: bytes, stops: list[int]) -> None:
         """
         Stopped after any number of steps, however often, the next one finishes it.
