@@ -196,6 +196,48 @@ class TestCompression:
         assert 11 <= steps <= 20
         assert bytes(5 * compress.CHUNK + 1) == full.content
 
+    def test_order(self, full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Each thing is synced before the next relies on it, and only the segment goes.
+        """
+        calls: list[str] = []
+        sync, replace, unlink = os.fsync, os.replace, os.unlink
+
+        def syncing(fd: int) -> None:
+            is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+            calls.append("sync directory" if is_directory else "sync file")
+            sync(fd)
+
+        def replacing(source: str, target: str) -> None:
+            calls.append("replace")
+            replace(source, target)
+
+        def unlinking(path: str) -> None:
+            calls.append(f"unlink {path}")
+            unlink(path)
+
+        monkeypatch.setattr(os, "fsync", syncing)
+        monkeypatch.setattr(os, "replace", replacing)
+        monkeypatch.setattr(os, "unlink", unlinking)
+        finish(full.compression())
+
+        expected = ["sync file", "replace", "sync directory"]
+        expected += [f"unlink {full.path}", "sync directory"]
+        assert expected == calls
+
+    def test_same_name(self, full: Full, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A temporary file of the name is somebody else's, and stays as it is.
+        """
+        monkeypatch.setattr(os, "urandom", bytes)
+        first, second = full.compression(), full.compression()
+        assert first.step()
+        with pytest.raises(FileExistsError):
+            second.step()
+        finish(first)
+
+        assert CONTENT == full.content
+
     def test_again_after_done(self, full: Full) -> None:
         """
         When it is done, another step finds nothing to do.
@@ -237,7 +279,7 @@ class TestCompression:
 
         assert CONTENT == full.content
 
-    @given(st.binary(max_size=1_000), st.lists(st.integers(0, 30), max_size=5))
+    @given(st.binary(max_size=500), st.lists(st.integers(0, 15), max_size=3))
     def test_stopped_and_begun_again(self, content: bytes, stops: list[int]) -> None:
         """
         Stopped after any number of steps, however often, the next one finishes it.
@@ -364,15 +406,19 @@ class TestBothThere:
 
         assert CONTENT == full.content
 
-    @pytest.mark.usefixtures("small")
-    def test_something_follows_later(self, full: Full) -> None:
+    def test_something_follows_later(
+        self, full: Full, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
-        That holds though what follows its end begins in another chunk.
+        That holds though what follows its end begins with another chunk.
         """
         packed = gzip.compress(CONTENT)
-        full.packed.write_bytes(packed + bytes(2 * SMALL - len(packed) % SMALL))
+        full.packed.write_bytes(packed + b"\0")
+        monkeypatch.setattr(compress, "CHUNK", len(packed))
+        inode = full.packed.stat().st_ino
         finish(full.compression())
 
+        assert inode != full.packed.stat().st_ino
         assert CONTENT == full.content
 
     @pytest.mark.usefixtures("small")
@@ -441,6 +487,15 @@ class TestInTheWay:
         os.mkfifo(full.path)
 
         assert not full.compression().step()
+
+    def test_fifo_at_target(self, full: Full) -> None:
+        """
+        Nor does one in the place of the `.gz`, which is replaced.
+        """
+        os.mkfifo(full.packed)
+        finish(full.compression())
+
+        assert CONTENT == full.content
 
     def test_directory_at_target(self, full: Full) -> None:
         """

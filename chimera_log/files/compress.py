@@ -169,8 +169,9 @@ class Compression:
         _make(self._folder)
         # Each has its own: one that another process also wrote to, or began again,
         # could be put in place empty.
-        self._partial = os.path.join(self._folder, os.urandom(8).hex() + _SUFFIX)
-        packed = self._open(self._partial, _CREATE | os.O_EXCL, self._mode)
+        partial = os.path.join(self._folder, os.urandom(8).hex() + _SUFFIX)
+        packed = self._open(partial, _CREATE | os.O_EXCL, self._mode)
+        self._partial = partial
         if hasattr(os, "fchmod"):
             # One by one: only root gives files away; others may choose the group.
             for owner, group in ((-1, segment.st_gid), (segment.st_uid, -1)):
@@ -333,10 +334,9 @@ def _unpack(packed: int) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(_GZIP)
     while not unpacker.eof:
         data = unpacker.unconsumed_tail or os.read(packed, CHUNK)
-        piece = unpacker.decompress(data, CHUNK)
-        if not data and not piece:
+        if not data:
             raise zlib.error("cut off")
-        yield piece
+        yield unpacker.decompress(data, CHUNK)
     if unpacker.unused_data or os.read(packed, 1):
         raise zlib.error("something follows")
 

@@ -151,7 +151,7 @@ class TestKilledAtEveryCall:
     """Killed before a certain system call on our files, and maintained again."""
 
     @needs_strace
-    @pytest.mark.parametrize(("before", "nth"), [("alone", 8), ("both", 16)])
+    @pytest.mark.parametrize(("before", "nth"), [("alone", 10), ("both", 18)])
     def test_some(self, tmp_path: Path, before: str, nth: int) -> None:
         """
         Before some: each line is there once, and nothing is left lying about.
