@@ -57,6 +57,35 @@ class TestNumber:
 
         assert 0 == aside.last_number()
 
+    def test_half_written(
+        self, aside: Aside, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A disk that takes half of a number leaves the one before.
+        """
+        aside.remember_number(41, 0o640)
+        write = os.write
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda fd, data: write(fd, data[:-3]))
+            aside.remember_number(42, 0o640)
+        assert 41 == aside.last_number()
+
+        aside.remember_number(43, 0o640)
+        assert 43 == aside.last_number()
+        assert ["number"] == [file.name for file in folder.iterdir()]
+
+    def test_cannot_be_replaced(
+        self, aside: Aside, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Nor does a file that cannot be renamed harm the one before.
+        """
+        aside.remember_number(41, 0o640)
+        monkeypatch.setattr(os, "replace", refusing(errno.EACCES))
+        aside.remember_number(42, 0o640)
+
+        assert 41 == aside.last_number()
+
     def test_apart(self, aside: Aside, tmp_path: Path) -> None:
         """
         Each log file has its own.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import logging.config
 import logging.handlers
 import os
 import stat
@@ -464,6 +465,46 @@ class TestOptions:
         assert f"filename: {filename!r} names a directory; add a file name" == str(
             caught.value
         )
+
+    def test_existing_directory(self, tmp_path: Path) -> None:
+        """
+        So is the name of a directory that is there.
+        """
+        with pytest.raises(ConfigError) as caught:
+            RotatingFileHandler(str(tmp_path))
+
+        assert f"filename: {str(tmp_path)!r} is a directory; add a file name" == str(
+            caught.value
+        )
+
+    @pytest.mark.parametrize("hook", ["namer", "rotator"])
+    def test_hooks(self, make: Handlers, hook: str) -> None:
+        """
+        Stdlib's hooks for rotation are refused, for names are never used again.
+        """
+        handler = make()
+        with pytest.raises(ConfigError) as caught:
+            setattr(handler, hook, print)
+        setattr(handler, hook, None)
+
+        expected = f"{hook}: {print!r}: full files have names of their own"
+        assert str(caught.value).startswith(expected)
+        assert getattr(handler, hook) is None
+
+    @pytest.mark.parametrize("hook", ["namer", "rotator"])
+    def test_hooks_in_a_document(self, make: Handlers, hook: str) -> None:
+        """
+        They are refused where dictConfig sets them as properties, too.
+        """
+        handler = {
+            "class": "chimera_log.RotatingFileHandler",
+            "filename": str(make.path),
+            ".": {hook: print},
+        }
+        with pytest.raises(ValueError, match="Unable to configure") as caught:
+            logging.config.dictConfig({"version": 1, "handlers": {"file": handler}})
+
+        assert f"remove {hook}" in str(caught.value.__cause__)
 
     def test_unset_variable(self) -> None:
         """

@@ -9,12 +9,14 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chimera_log.files import segments as segments_module
 from tests.integration.support import Done, run_python
 from tests.logs import STAMP, Log, is_unlocked, refusing
 
@@ -157,7 +159,8 @@ class TestAppend:
 
     def test_truncated_by_logrotate(self, log: Log) -> None:
         """
-        A file that was copied and truncated counts from zero again.
+        A file that was copied and truncated counts from zero again, and that is
+        told: what was written in between is lost.
         """
         segments = log.open(max_bytes=10)
         segments.append(b"1234567\n")
@@ -165,6 +168,23 @@ class TestAppend:
         segments.append(b"abcdefg\n")
 
         assert [b"abcdefg\n"] == log.contents
+        message = (
+            "somebody cut it from 8 to 0 bytes (copytruncate?); lines written "
+            "meanwhile may be lost; use logrotate's create"
+        )
+        assert [("cut", message)] == log.troubles
+
+    def test_truncated_amid_a_line(self, log: Log) -> None:
+        """
+        What is left of a line that somebody cut through is put aside.
+        """
+        segments = log.open(max_bytes=100)
+        segments.append(b"1234567\n")
+        os.truncate(log.path, 3)
+        segments.append(b"abcdefg\n")
+
+        assert [b"abcdefg\n"] == log.contents
+        assert ["cut", "repair"] == log.kinds
 
     def test_rotated_by_a_sibling(self, log: Log) -> None:
         """
@@ -360,6 +380,7 @@ class TestRotate:
 
         assert [] == log.troubles
         assert 1 == len([file for file in log.full if file.is_file()])
+        assert 1 == segments.statistics().segments
 
     def test_rename_fails(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -375,6 +396,33 @@ class TestRotate:
         assert "rotate" == kind
         assert message.startswith("cannot rotate, writing on: [Errno 13] refused")
         assert 0 == segments.statistics().rotations
+
+    def test_pause(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A rotation that failed is tried again after ten seconds, not with every
+        line; and at once if somebody asks.
+        """
+        now, tries = [100.0], []
+        time = SimpleNamespace(monotonic=lambda: now[0])
+        monkeypatch.setattr(segments_module, "time", time)
+
+        def refuse(*_: str) -> None:
+            tries.append(now[0])
+            raise OSError(errno.EACCES, "refused")
+
+        segments = log.open(max_bytes=10)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", refuse)
+            segments.append(b"1234567\n")
+            for now[0] in (100.0, 109.99, 110.0, 111.0):
+                assert segments.append(b"abc\n")
+            assert [100.0, 110.0] == tries
+            segments.rotate()
+            assert [100.0, 110.0, 111.0] == tries
+        now[0] = 121.0
+        segments.append(b"abc\n")
+
+        assert [b"1234567\n" + 4 * b"abc\n", b"abc\n"] == log.contents
 
     def test_open_fails(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -581,6 +629,78 @@ class TestPlaces:
 
         assert b"x\n" == target.read_bytes()
 
+    def test_symlink_rotates(self, log: Log) -> None:
+        """
+        What a link leads to is rotated beside itself, and the link stays.
+        """
+        folder = log.path.with_name("disk")
+        folder.mkdir()
+        target = folder / "real.log"
+        log.path.symlink_to("disk/real.log")
+        segments = log.open(follow_symlinks=True)
+        segments.append(b"1234567\n")
+        segments.append(b"abc\n")
+
+        assert log.path.is_symlink()
+        assert b"abc\n" == target.read_bytes()
+        assert b"1234567\n" == (folder / f"real.log.{STAMP}.000001").read_bytes()
+        assert (folder / ".real.log.d" / "number").exists()
+        assert {"bot.log", "disk"} == {file.name for file in folder.parent.iterdir()}
+        assert 1 == segments.statistics().segments
+
+    def test_symlink_into_a_new_folder(self, log: Log) -> None:
+        """
+        A link may lead to a folder that is not there yet.
+        """
+        log.path.symlink_to("disk/logs/real.log")
+        assert log.open(follow_symlinks=True).append(b"x\n")
+
+        assert (
+            b"x\n"
+            == log.path.with_name("disk").joinpath("logs", "real.log").read_bytes()
+        )
+
+    def test_symlink_moved(self, log: Log) -> None:
+        """
+        A link that is pointed elsewhere is followed there, by the next line.
+        """
+        one, two = log.path.with_name("one"), log.path.with_name("two")
+        log.path.symlink_to(one)
+        segments = log.open(follow_symlinks=True, max_bytes=10)
+        segments.append(b"a\n")
+        log.path.unlink()
+        log.path.symlink_to(two)
+        segments.append(b"12345678\n")
+        segments.append(b"b\n")
+
+        assert (b"a\n", b"b\n") == (one.read_bytes(), two.read_bytes())
+        full = two.with_name(f"two.{STAMP}.000001")
+        assert b"12345678\n" == full.read_bytes()
+
+    def test_symlink_to_a_device(self, log: Log) -> None:
+        """
+        A link to a device is written, and never rotated.
+        """
+        log.path.symlink_to("/dev/null")
+        segments = log.open(follow_symlinks=True, max_bytes=1)
+        for _ in range(2):
+            assert segments.append(b"x\n")
+        segments.rotate()
+
+        assert log.path.is_symlink()
+        assert [] == log.troubles
+
+    def test_symlinks_in_a_circle(self, log: Log) -> None:
+        """
+        Links that lead nowhere are the kernel's error, and no advice of ours.
+        """
+        log.path.symlink_to(log.path.name)
+        assert not log.open(follow_symlinks=True).append(b"x\n")
+
+        ((_, message),) = log.troubles
+        assert "Too many levels of symbolic links" in message
+        log.path.unlink()
+
     def test_symlink_in_shared_memory(self, log: Log) -> None:
         """
         In ``/dev/shm``, which is everybody's, no link is followed either.
@@ -641,6 +761,99 @@ class TestPlaces:
             assert b"1234567\n" == os.read(reader, 100)
         finally:
             os.close(reader)
+
+    def test_half_taken(self, log: Log) -> None:
+        """
+        A pipe that has room for half of a line gets the other half later.
+        """
+        line = b"x" * 100_000 + b"\n"  # a pipe holds 65,536 bytes
+        os.mkfifo(log.path)
+        reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            segments = log.open()
+            segments.append(b"first\n")
+            os.set_blocking(segments._fd, False)
+            assert not segments.append(line)
+            segments.close()
+            found = os.read(reader, 200_000)
+            assert segments.flush()
+            assert segments.append(b"last\n")
+            found += os.read(reader, 200_000)
+        finally:
+            os.close(reader)
+
+        assert b"first\n" + line + b"last\n" == found
+        assert 1 == segments.statistics().retried
+
+    def test_some_taken(self, log: Log) -> None:
+        """
+        Of many lines that go out together, each arrives once.
+        """
+        lines = [b"%d" % number + b"x" * 10_000 + b"\n" for number in range(20)]
+        os.mkfifo(log.path)
+        reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            segments = log.open()
+            segments.append(b"first\n")
+            os.read(reader, 100)
+            os.set_blocking(segments._fd, False)
+            segments._waiting.extend(lines)
+            found, tries = b"", 0
+            while not segments.flush():
+                found += os.read(reader, 70_000)
+                tries += 1
+            found += os.read(reader, 200_000)
+        finally:
+            os.close(reader)
+
+        assert b"".join(lines) == found
+        assert tries >= 3
+
+    @pytest.mark.parametrize("end", ["at_exit", "after_fork"])
+    def test_half_given_up(self, log: Log, end: str) -> None:
+        """
+        A line whose other half will not follow spoils no other one.
+        """
+        os.mkfifo(log.path)
+        reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            segments = log.open()
+            segments.append(b"first\n")
+            os.set_blocking(segments._fd, False)
+            segments.append(b"x" * 100_000 + b"\n")
+            getattr(segments, end)()
+            getattr(segments, end)()
+            os.read(reader, 100_000)
+            assert segments.append(b"next\n")
+            assert segments.append(b"last\n")
+            assert b"\nnext\nlast\n" == os.read(reader, 100)
+        finally:
+            os.close(reader)
+
+    def test_half_taken_by_another(self, log: Log) -> None:
+        """
+        A new pipe in the old one's place gets the line from its beginning.
+        """
+        os.mkfifo(log.path)
+        reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        segments = log.open()
+        segments.append(b"first\n")
+        os.set_blocking(segments._fd, False)
+        segments.append(b"y" + b"x" * 70_000 + b"\n")
+        segments.close()
+        log.path.rename(log.path.with_name("old"))
+        os.mkfifo(log.path)
+        other = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            segments._open()
+            os.set_blocking(segments._fd, False)
+            assert not segments.flush()
+            assert b"yx" == os.read(other, 2)
+            os.read(other, 100_000)
+            assert segments.flush()
+        finally:
+            os.close(reader)
+            os.close(other)
 
     def test_full_device(self, log: Log) -> None:
         """

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import warnings
 import weakref
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,28 @@ class TestWriteFailure:
         assert not segments.append(b"123456\n")
 
         assert [b"1234567\n", b"si\n"] == log.contents
+
+    def test_short_before_a_sibling(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Nor does one that wrote behind our half line, without the lock.
+        """
+        segments, write = log.open(max_bytes=100), os.write
+        segments.append(b"a\n")
+
+        def overtaken(fd: int, data: bytes) -> int:
+            written = write(fd, data[:3])
+            with log.path.open("ab") as sibling:
+                sibling.write(b"\nsibling\n")
+            return written
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", overtaken)
+            assert not segments.append(b"123456\n")
+        assert segments.flush()
+
+        assert b"a\n123\nsibling\n123456\n" == log.path.read_bytes()
 
     def test_short_without_the_lock(self, log: Log, full: Callable[[], None]) -> None:
         """
@@ -425,18 +448,44 @@ class TestTornTail:
         assert [] == log.troubles
         assert not log.aside.exists()
 
-    def test_append_only(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("code", [errno.EPERM, errno.EIO])
+    def test_append_only(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
         """
         Where nothing can be cut off, the half line is ended instead.
         """
         log.path.write_bytes(b"a\nhalf")
-        monkeypatch.setattr(os, "ftruncate", refusing(errno.EPERM))
+        monkeypatch.setattr(os, "ftruncate", refusing(code))
         segments = log.open(max_bytes=0)
         segments.append(b"b\n")
         segments.append(b"c\n")
 
         assert b"a\nhalf\nb\nc\n" == log.path.read_bytes()
         assert 1 == segments.statistics().repaired
+
+    def test_cannot_be_mended(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A fragment that can be neither cut off nor ended is put aside once.
+        """
+        log.path.write_bytes(b"a\nhalf")
+        segments, write = log.open(max_bytes=0), os.write
+
+        def fail(fd: int, data: bytes) -> int:
+            return refusing(errno.EIO)() if data == b"\n" else write(fd, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "ftruncate", refusing(errno.EIO))
+            patch.setattr(os, "write", fail)
+            assert not segments.append(b"b\n")
+            assert not segments.append(b"c\n")
+            segments.close()
+        assert segments.flush()
+
+        assert b"a\nb\nc\n" == log.path.read_bytes()
+        assert b"half\n" == (log.aside / "fragments").read_bytes()
+        assert 1 == segments.statistics().repaired
+        assert ["repair", "write", "write", "write"] == log.kinds
 
     @pytest.mark.parametrize("rest", [b" line\n", b" line\nand half"])
     def test_still_being_written(
@@ -635,7 +684,235 @@ def in_child(work: Callable[[], bool]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
+ACTS = st.sampled_from(["append", "short", "half", "unlocked", "rotate", "restart"])
+
+
+class TestCut:
+    @settings(max_examples=60)
+    @given(st.lists(st.tuples(ACTS, st.integers(0, 2), st.integers(1, 9)), max_size=30))
+    def test_not_by_us(self, acts: list[tuple[str, int, int]]) -> None:
+        """
+        Whatever siblings write, cut back, mend and rotate, nobody is told that
+        somebody cut the file.
+        """
+        write = os.write
+        with tempfile.TemporaryDirectory() as folder:
+            log = Log(Path(folder))
+            writers = [log.open(max_bytes=30) for _ in range(3)]
+            for act, number, length in acts:
+                segments, line = writers[number], b"x" * length + b"\n"
+                with pytest.MonkeyPatch.context() as patch:
+                    if act == "short":
+                        patch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+                    if act == "half":  # one that was killed
+                        with log.path.open("ab") as file:
+                            file.write(line[:-1])
+                    elif act == "rotate":
+                        segments.rotate()
+                    elif act == "restart":
+                        segments.close()
+                    else:
+                        with ExitStack() as stack:
+                            if act == "unlocked" and log.path.exists():
+                                stack.enter_context(held(log.path))
+                                segments.policy = POLICY._replace(lock_timeout=0.0)
+                            segments.append(line)
+                            segments.policy = log.policy._replace(max_bytes=30)
+                            segments._impatient_until = float("-inf")
+            log.close()
+
+            assert "cut" not in log.kinds
+
+
+class TestUnlocked:
+    """Lines that are appended without the lock."""
+
+    @pytest.fixture
+    def segments(self, log: Log) -> Iterator[Segments]:
+        """Return segments whose lock is held, and which do not wait for it."""
+        made = log.open(lock_timeout=0.0, max_bytes=100)
+        made.append(b"first\n")
+        with held(log.path):
+            yield made
+
+    def test_behind_a_half_line(self, log: Log, segments: Segments) -> None:
+        """
+        A line is not glued to the half line of a killed writer.
+        """
+        with log.path.open("ab") as sibling:
+            sibling.write(b"half")
+        assert segments.append(b"x\n")
+
+        assert b"first\nhalf\nx\n" == log.path.read_bytes()
+
+    def test_behind_a_line_that_is_being_written(
+        self, log: Log, segments: Segments, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Nor does it leave an empty line behind one that a sibling is at.
+        """
+        with log.path.open("ab") as sibling:
+            sibling.write(b"half")
+        rest, write = [b" and half\n"], os.write
+
+        def go_on(fd: int, data: bytes) -> int:
+            if rest:
+                write(fd, rest.pop())
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", go_on)
+        assert segments.append(b"x\n")
+
+        assert b"first\nhalf and half\nx\n" == log.path.read_bytes()
+
+    def test_removed(self, log: Log, segments: Segments) -> None:
+        """
+        A line whose file is rotated and removed meanwhile is written again.
+        """
+
+        def prune(name: str) -> None:
+            assert "write" == name
+            log.path.unlink()
+
+        segments._calls = Calls(prune)
+        assert segments.append(b"x\n")
+
+        assert [b"x\n"] == log.contents
+        assert 2 == segments.statistics().written
+
+    def test_rotated(self, log: Log, segments: Segments) -> None:
+        """
+        A line whose file is only rotated meanwhile is where it belongs.
+        """
+        full = log.path.with_name("bot.log.full")
+
+        def rotate(_: str) -> None:
+            log.path.rename(full)
+
+        segments._calls = Calls(rotate)
+        assert segments.append(b"x\n")
+
+        assert b"first\nx\n" == full.read_bytes()
+        assert not log.path.exists()
+
+    def test_rotated_before(self, log: Log, segments: Segments) -> None:
+        """
+        A file that the path no longer names gets no line, though it is locked.
+        """
+        log.path.rename(log.path.with_name("bot.log.full"))
+        assert segments.append(b"x\n")
+
+        assert [b"first\n", b"x\n"] == log.contents
+        assert 0 == segments.statistics().unlocked
+
+    def test_no_links(
+        self, log: Log, segments: Segments, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A file system that counts no links has each line once.
+        """
+        found = os.fstat(segments._fd)
+        nothing = SimpleNamespace(st_nlink=0, st_size=found.st_size)
+        monkeypatch.setattr(os, "fstat", lambda _: nothing)
+        assert segments.append(b"x\n")
+
+        assert [b"first\nx\n"] == log.contents
+
+    def test_removed_for_ever(
+        self, log: Log, segments: Segments, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A line whose file is removed every time waits, and has not been written.
+        """
+        prune = Calls(lambda _: log.path.unlink())
+        with monkeypatch.context() as patch:
+            patch.setattr(active, "calls_for", lambda _: prune)
+            segments.policy = segments.policy._replace(keep_gil=True)
+            segments._calls = prune
+            # The lock of a new file is nobody's.
+            patch.setattr(Ordinary, "try_lock", lambda *_: False)
+            assert not segments.append(b"x\n")
+        segments._close_file()
+        segments.policy = POLICY
+        assert segments.flush()
+
+        assert [b"x\n"] == log.contents
+        ((kind, message),) = log.troubles[1:]
+        assert "write" == kind
+        assert "removed whenever it is written to" in message
+
+
 class TestFork:
+    @pytest.fixture(autouse=True)
+    def user(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """Return, in a list, who this process is: nobody in particular."""
+        users = [4_321]
+        monkeypatch.setattr(os, "geteuid", lambda: users[0])
+        return users
+
+    def test_child_of_root(self, log: Log, user: list[int]) -> None:
+        """
+        A child of root has the file open, with a lock of its own, whatever rights
+        it gives up next.
+        """
+        segments = log.open()
+        segments.append(b"parent\n")
+        user[0] = 0
+
+        def work() -> bool:
+            opened = segments._fd != -1
+            with held(log.path):
+                return opened
+
+        assert in_child(work)
+
+    def test_child_of_root_at_a_pipe(self, log: Log, user: list[int]) -> None:
+        """
+        A pipe, which is no less the parent's, is opened again too.
+        """
+        os.mkfifo(log.path)
+        reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        segments = log.open()
+        segments.append(b"parent\n")
+        user[0] = 0
+        try:
+            assert in_child(lambda: segments._fd != -1 and segments.append(b"!\n"))
+            assert b"parent\n!\n" == os.read(reader, 100)
+        finally:
+            os.close(reader)
+
+    def test_child_of_root_in_trouble(
+        self, log: Log, user: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Where that fails, the first line tries again.
+        """
+        segments, opened = log.open(), os.open
+        segments.append(b"parent\n")
+        user[0] = 0
+        monkeypatch.setattr(os, "open", refusing(errno.EACCES))
+
+        def work() -> bool:
+            closed = segments._fd == -1
+            monkeypatch.setattr(os, "open", opened)
+            return segments.append(b"!\n") and closed
+
+        assert in_child(work)
+
+    def test_child_of_root_loads_nothing(
+        self, log: Log, user: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        The child looks for no other system calls: that loads libraries, which
+        another thread may have been at.
+        """
+        segments = log.open(keep_gil=True)
+        segments.append(b"parent\n")
+        user[0] = 0
+        monkeypatch.setattr(active, "calls_for", refusing(errno.EDEADLK))
+
+        assert in_child(lambda: segments.append(b"!\n"))
+
     def test_child_lets_go(self, log: Log) -> None:
         """
         A forked child has closed what it inherited, and opens its own.

@@ -4,8 +4,8 @@ The one open file that lines are appended to: locked, looked at, mended.
 Its lock (`flock`) goes with the process that held it.  Under the lock one look
 at the path tells whether it still names this file (no: logrotate or a sibling
 moved it; the new one is opened), and whether the end is where we left it (no:
-somebody else wrote; if he died in the middle of a line, his fragment is put
-aside).
+somebody else wrote, and if he died in the middle of a line, his fragment is put
+aside; or somebody cut the file, which is reported).
 
 An `ActiveFile` writes one line or raises `OSError`; what to do then, and when
 to move on to a new file, is `segments`' business.
@@ -20,6 +20,7 @@ import time
 from collections import namedtuple
 from contextlib import suppress
 
+from chimera_log.files import opening
 from chimera_log.files.aside import Aside
 from chimera_log.files.syscalls import Ordinary, calls_for
 
@@ -27,8 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.002  # seconds between two tries for a lock
 _IMPATIENCE = 10.0  # seconds without waiting, after a lock was waited for in vain
 # A file system without locks, or out of them: no reason to lose a line.
@@ -59,7 +58,7 @@ class ActiveFile:
         path: Absolute.
         policy: How it behaves.
         on_trouble: Told the kind of trouble (``write``, ``rotate``, ``lock``,
-            ``repair`` or ``lost``) and, in words, what could not be done.
+            ``repair``, ``cut`` or ``lost``) and, in words, what could not be done.
     """
 
     def __init__(
@@ -68,8 +67,8 @@ class ActiveFile:
         self.path = path
         self.policy = policy
         self.on_trouble = on_trouble
-        self._directory, self._name = os.path.split(path)
-        self._aside = Aside(self._directory, self._name)
+        self._locate()
+        self._put_aside: object = None  # the fragment that could not be cut off yet
         self._repaired = 0
         self._last_error: str | None = None
         self._impatient_until = float("-inf")
@@ -81,6 +80,8 @@ class ActiveFile:
         self._is_locked = False
         self._size = 0
         self._end: int | None = None  # where we left it; None: look at it first
+        self._sent = 0  # bytes of a line that a pipe has taken so far
+        self._is_torn = False  # a pipe was left in the middle of a line
 
     def __del__(self) -> None:
         """Close a file that nobody closed."""
@@ -101,18 +102,15 @@ class ActiveFile:
             if not self._is_regular:
                 return True
             try:
-                if not self._try_lock() and not self._wait_for_lock():
-                    return False
+                self._is_locked = self._try_lock() or self._wait_for_lock()
                 look = self._calls.look(self.path)
             except OSError:
                 self._close_file()  # and let go of the lock
                 raise
             if look and (look.device, look.inode) == self._identity:
-                self._is_locked = True
-                self._size = look.size
-                if self._size != self._end:
-                    self._repair()
-                return True
+                if self._is_locked and look.size != self._end:
+                    self._mend(look.size)
+                return self._is_locked
             self._close_file()  # renamed or removed by a sibling or by logrotate
         # A file system, perhaps, that gives a file another number at every look.
         self._open()
@@ -153,84 +151,181 @@ class ActiveFile:
 
     def _write_line(self, line: bytes) -> None:
         """Write one line, or several; all of it or nothing."""
-        written = self._calls.write(self._fd, line)
-        if not self._is_regular:
-            while written < len(line):  # a pipe takes what it has room for
-                written += self._calls.write(self._fd, line[written:])
-        elif written < len(line):
-            # The disk is full, and half a line would spoil the next one too.
-            # Without the lock, what follows our bytes may be a sibling's line:
-            # then whoever next has the lock puts the half line aside.
-            self._end = None
-            if self._is_locked:
-                # Not to where we looked: an impatient sibling may have written since.
-                end = os.lseek(self._fd, 0, os.SEEK_CUR)
-                os.ftruncate(self._fd, end - written)
-            raise OSError(errno.ENOSPC, "no space left for a whole line", self.path)
-        self._size += len(line)
-        self._end = self._size if self._is_locked else None
+        if self._is_locked:
+            self._write_locked(line)
+        elif self._is_regular:
+            self._write_unlocked(line)
+        else:
+            self._write_to_pipe(line)
 
-    def _repair(self) -> None:
-        """Put aside the half line that a killed writer left at the end, if any."""
-        while self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
+    def _write_locked(self, line: bytes) -> None:
+        self._end = None
+        written = self._calls.write(self._fd, line)
+        if written < len(line):
+            # The disk is full, and half a line would spoil the next one too.  Where
+            # ours ends, not the file: an impatient sibling's line stays, before it
+            # and behind it.
+            end = os.lseek(self._fd, 0, os.SEEK_CUR)
+            if os.fstat(self._fd).st_size == end:
+                os.ftruncate(self._fd, end - written)
+            raise self._full()
+        self._size += len(line)
+        self._end = self._size
+
+    def _write_unlocked(self, line: bytes) -> None:
+        """Write one line, whatever others do to the file meanwhile."""
+        self._end = None
+        for _ in range(_MAX_LOOKS):
+            # Behind the half line of a dead writer ours begins a line of its own.
+            # Whoever seemed dead may still end his: readers skip the empty line
+            # that this makes, and would not skip two lines in one.
+            self._size = os.fstat(self._fd).st_size
+            data = line if self._is_whole() else b"\n" + line
+            if self._calls.write(self._fd, data) < len(data):
+                # What follows our bytes may be a sibling's line: whoever next has
+                # the lock puts the half line aside.
+                raise self._full()
+            if os.fstat(self._fd).st_nlink or self._is_at_path():
+                return
+            # Rotated and removed, or compressed, since we looked: with our line.
+            self._close_file()
+            self._open()
+        raise OSError(errno.ESTALE, "removed whenever it is written to", self.path)
+
+    def _write_to_pipe(self, line: bytes) -> None:
+        """Write one line to what takes as much as it has room for."""
+        if self._is_torn:
+            line = b"\n" + line
+        while self._sent < len(line):  # counted: a try that fails is gone on with
+            self._sent += self._calls.write(self._fd, line[self._sent :])
+        # Of several lines that failed together, the next ones may be taken as well.
+        self._sent -= len(line)
+        self._is_torn = False
+
+    def _give_up_line(self) -> None:
+        """Have the next line begin anew though a pipe has taken half of this one."""
+        self._is_torn = self._is_torn or self._sent > 0
+        self._sent = 0
+
+    def _full(self) -> OSError:
+        return OSError(errno.ENOSPC, "no space left for a whole line", self.path)
+
+    def _is_at_path(self) -> bool:
+        look = self._calls.look(self.path)
+        return look is not None and (look.device, look.inode) == self._identity
+
+    def _is_whole(self) -> bool:
+        """Whether the file, of the size we know, ends with a whole line."""
+        while self._size and opening.read_at(self._fd, 1, self._size - 1) != b"\n":
             # Is the writer dead, or an impatient sibling who needs no lock and is
             # still at it?  An empty write waits until his is done.
             os.write(self._fd, b"")
-            size, self._size = self._size, os.fstat(self._fd).st_size
-            if self._size == size:
-                self._cut_back()
-                break
+            before, self._size = self._size, os.fstat(self._fd).st_size
+            if self._size == before:
+                return False
+        return True
+
+    def _mend(self, size: int) -> None:
+        """Look at the end, where it is not where we left it."""
+        self._size = size
+        # Nobody of us does this: what siblings cut off came after our last line.
+        if self._end is not None and size < self._end:
+            self.on_trouble(
+                "cut",
+                f"somebody cut it from {self._end} to {size} bytes (copytruncate?); "
+                "lines written meanwhile may be lost; use logrotate's create",
+            )
+        if not self._is_whole():
+            self._cut_back()
         self._end = self._size
 
     def _cut_back(self) -> None:
-        """Put aside what follows the last whole line."""
+        """Put aside the half line that a killed writer left at the end."""
         start = self._last_line()
-        fragment = os.pread(self._fd, self._size - start, start)
+        fragment = self._identity, start, self._size
+        if fragment != self._put_aside:  # else this is another try
+            self._keep_fragment(start)
+            self._put_aside = fragment
+        try:
+            os.ftruncate(self._fd, start)
+            self._size = start
+        except OSError:  # append-only (chattr +a), perhaps: end the line instead
+            self._size += os.write(self._fd, b"\n")
+        self._put_aside = None
+
+    def _keep_fragment(self, start: int) -> None:
+        fragment = opening.read_at(self._fd, self._size - start, start)
         self._aside.keep_fragment(fragment, self.policy.mode)
         self._repaired += 1
         self.on_trouble(
             "repair", f"a killed writer left {len(fragment)} bytes of a line; put aside"
         )
-        try:
-            os.ftruncate(self._fd, start)
-            self._size = start
-        except PermissionError:  # append-only (chattr +a): end the line instead
-            self._size += os.write(self._fd, b"\n")
 
     def _last_line(self) -> int:
         """Return where the last, unfinished line begins."""
         start = self._size
         while start > 0:
             before = max(start - _BLOCK, 0)
-            found = os.pread(self._fd, start - before, before).rfind(b"\n")
+            found = opening.read_at(self._fd, start - before, before).rfind(b"\n")
             if found >= 0:
                 return before + found + 1
             start = before
         return 0
 
-    def _open(self) -> None:
-        """Open the active file, made with its directory if it is not there."""
-        is_device = _is_device(self.path)
-        follow = self.policy.follow_symlinks or is_device
-        flags = _FLAGS if follow else _FLAGS | _NOFOLLOW
-        is_new = not os.path.lexists(self.path)
+    def _locate(self) -> None:
+        """Learn where the file is: at the path, or where its link leads to."""
+        path = self.path
+        if self.policy.follow_symlinks:
+            path = opening.target_of(path)
+        self._target = path
+        self._directory, self._name = os.path.split(path)
+        self._aside = Aside(self._directory, self._name)
+
+    def _open(self, calls: Ordinary | None = None) -> None:
+        """
+        Open the active file, made with its directory if it is not there.
+
+        Args:
+            calls: The system calls to use; by default those that suit the file.
+        """
+        self._locate()
+        is_device = opening.is_device(self._target)
+        flags = opening.FLAGS | os.O_APPEND
+        if not is_device:
+            flags |= opening.NOFOLLOW
         try:
-            fd = os.open(self.path, flags, self.policy.mode)
+            fd = opening.open_or_make(self._target, flags, self.policy.mode)
         except FileNotFoundError:
-            os.makedirs(self._directory, exist_ok=True)
-            fd = os.open(self.path, flags, self.policy.mode)
+            opening.make_directory(self._directory)
+            fd = opening.open_or_make(self._target, flags, self.policy.mode)
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno == errno.ELOOP and not self.policy.follow_symlinks:
                 what = "is a symbolic link; name its target, or set follow_symlinks"
                 raise OSError(errno.ELOOP, what, self.path) from error
             raise
         found = os.fstat(fd)
+        if (found.st_dev, found.st_ino) != self._identity:
+            self._sent, self._is_torn = 0, False
+        self._end = None
         self._fd, self._identity = fd, (found.st_dev, found.st_ino)
         self._is_regular = stat.S_ISREG(found.st_mode) and not is_device
-        self._calls = calls_for(fd) if self.policy.keep_gil else Ordinary()
-        if is_new and self._is_regular and hasattr(os, "fchmod"):
-            with suppress(OSError):  # not every file system keeps modes
-                os.fchmod(fd, self.policy.mode)  # what open() made, the umask narrowed
+        self._calls = calls or (calls_for(fd) if self.policy.keep_gil else Ordinary())
+
+    def _start_clean(self) -> None:
+        """
+        Let go, in a forked child, of the parent's descriptor and of its lock.
+
+        A child of root opens the file again at once: it may be about to give up
+        the rights that this takes.
+        """
+        was_open = self._fd >= 0
+        self._give_up_line()
+        self._close_file()
+        if was_open and opening.is_root():
+            with suppress(OSError):  # the first line tries again, and reports
+                # With the calls that it has: to look for them loads libraries, and
+                # another thread of the parent may have been at that.
+                self._open(self._calls)
 
     def _close_file(self) -> None:
         """Close the file, and with it let go of its lock."""
@@ -242,12 +337,3 @@ class ActiveFile:
     def _trouble(self, kind: str, what: str, error: OSError) -> None:
         self._last_error = str(error)
         self.on_trouble(kind, f"{what}: {error}")
-
-
-def _is_device(path: str) -> bool:
-    """
-    Whether *path* is one that the system made, often a link (``/dev/stdout``).
-
-    What such a name leads to is somebody else's, though it be a regular file.
-    """
-    return path.startswith(("/dev/", "/proc/")) and not path.startswith("/dev/shm/")  # noqa: S108  memory for everybody's files

@@ -14,9 +14,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-_FLAGS = (
-    os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-)
+from chimera_log.files import opening
 
 
 class Aside:
@@ -40,18 +38,34 @@ class Aside:
             return 0
 
     def remember_number(self, number: int, mode: int) -> None:
-        """Remember the last number given; *mode* has the file's permission bits."""
-        self._write("number", b"%020d\n" % number, 0, mode)
+        """
+        Remember the last number given; the one before it, if that fails.
+
+        Args:
+            number: At most 20 digits.
+            mode: The file's permission bits.
+        """
+        new = "number.new"
+        if self._write(new, b"%020d\n" % number, os.O_TRUNC, mode):
+            with suppress(OSError):
+                # Whole or not at all: on a full disk half of it may be written.
+                os.replace(
+                    os.path.join(self.path, new), os.path.join(self.path, "number")
+                )
 
     def keep_fragment(self, fragment: bytes, mode: int) -> None:
         """Keep the half line of a killed writer, as a line of its own."""
         self._write("fragments", fragment + b"\n", os.O_APPEND, mode)
 
-    def _write(self, name: str, data: bytes, flag: int, mode: int) -> None:
-        with suppress(OSError):
-            os.makedirs(self.path, mode=0o750, exist_ok=True)
-            fd = os.open(os.path.join(self.path, name), _FLAGS | flag, mode)
+    def _write(self, name: str, data: bytes, flag: int, mode: int) -> bool:
+        """Write *data* to the file *name*; whether all of it was written."""
+        flags = opening.FLAGS | opening.NOFOLLOW | flag
+        try:
+            opening.make_directory(self.path, 0o750)
+            fd = opening.open_or_make(os.path.join(self.path, name), flags, mode)
             try:
-                os.write(fd, data)
+                return os.write(fd, data) == len(data)
             finally:
                 os.close(fd)
+        except OSError:
+            return False

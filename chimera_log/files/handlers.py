@@ -57,8 +57,9 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
         encoding: ``utf-8``, which is all there is.
         delay: ``True``: the file is opened at the first record.
         errors: Ignored; what UTF-8 cannot say is escaped.
-        follow_symlinks: Whether the file may be a symbolic link.  A link that
-            somebody planted would have us write to a file of his choice.
+        follow_symlinks: Whether the file may be a symbolic link.  What it leads to
+            is rotated, beside itself, and the link stays.  A link that somebody
+            planted would have us write to a file of his choice.
         keep_gil: ``auto`` makes the few system calls of a record without giving
             up the GIL, where that is safe (see `chimera_log.files.syscalls`);
             beside busy threads a record then costs under 0.5 ms, not 110.
@@ -137,6 +138,22 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
             keep_gil=options.choice("keep_gil", keep_gil, ("auto", "never")) == "auto",
         )
 
+    @property
+    def namer(self) -> None:
+        """Stdlib's hook for names, always ``None``: names are never used again."""
+
+    @namer.setter
+    def namer(self, value: object) -> None:
+        _refuse_hook("namer", value)
+
+    @property
+    def rotator(self) -> None:
+        """Stdlib's hook for moving a full file, always ``None``."""
+
+    @rotator.setter
+    def rotator(self, value: object) -> None:
+        _refuse_hook("rotator", value)
+
     def doRollover(self) -> None:  # noqa: N802  stdlib's name
         """Move on to a new file now."""
         self._file().rotate()
@@ -180,6 +197,14 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
         self._file().append_all(lines)
 
 
+def _refuse_hook(name: str, value: object) -> None:
+    if value is not None:
+        raise ConfigError(
+            f"{name}: {value!r}: full files have names of their own, which are never "
+            f"used again; remove {name}"
+        )
+
+
 def _path(filename: Any) -> str:
     """Return *filename* with its variables expanded, if it can name a file."""
     given = os.fspath(filename) if isinstance(filename, os.PathLike) else filename
@@ -188,4 +213,6 @@ def _path(filename: Any) -> str:
     path = os.path.expanduser(options.expand("filename", given))
     if path.endswith(os.sep) or os.path.basename(path) in {"", ".", ".."}:
         raise ConfigError(f"filename: {given!r} names a directory; add a file name")
+    if os.path.isdir(path):
+        raise ConfigError(f"filename: {given!r} is a directory; add a file name")
     return path

@@ -19,13 +19,14 @@ Nothing here knows records, formats or `logging`.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import weakref
 from collections import deque, namedtuple
 from contextlib import suppress
 
-from chimera_log.files import names
+from chimera_log.files import names, opening
 from chimera_log.files.active import ActiveFile, Policy
 from chimera_log.files.retention import Limits, superfluous
 from chimera_log.report import report
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _LOOK_FOR_TIME = 100  # bytes at a file's beginning
 _AT_ONCE = 64 * 1024  # bytes of many lines that go out in one call
+_PAUSE = 10.0  # seconds without rotating, after a rotation failed
 
 
 # What happened to a file since this process opened it.
@@ -86,6 +88,7 @@ class Segments(ActiveFile):
         self._busy = False
         self._counts = dict.fromkeys(Statistics._fields, 0)
         self._last_number = 0
+        self._rotates_from = float("-inf")  # on the monotonic clock
         _all_segments.add(self)
 
     def append(self, line: bytes) -> bool:
@@ -165,9 +168,10 @@ class Segments(ActiveFile):
         counts["repaired"] = self._repaired
         counts["last_error"] = self._last_error
         with suppress(OSError):
-            entries = os.listdir(self._directory)
-            numbers = [names.segment_number(self._name, entry) for entry in entries]
-            counts["segments"] = len(numbers) - numbers.count(None)
+            counts["segments"] = sum(
+                is_file and names.segment_number(self._name, entry) is not None
+                for entry, is_file in self._entries().items()
+            )
         return Statistics(**counts)
 
     def at_exit(self) -> None:
@@ -177,6 +181,7 @@ class Segments(ActiveFile):
                 lost = len(self._waiting)
                 self._waiting.clear()
                 self._late = 0
+                self._give_up_line()
                 _unwritten.discard(self)
                 self._counts["dropped"] += lost
                 self.on_trouble("lost", f"{lost} records could not be written; lost")
@@ -196,7 +201,7 @@ class Segments(ActiveFile):
         self._counts = dict.fromkeys(Statistics._fields, 0)
         self._repaired = 0
         self._last_error = None
-        self._close_file()
+        self._start_clean()
 
     def _write_waiting(self) -> bool:
         """Write what waits, the oldest first; whether all of it was written."""
@@ -254,6 +259,7 @@ class Segments(ActiveFile):
             self._is_locked
             and self._size
             and self._size + len(lines) > self.policy.max_bytes > 0
+            and time.monotonic() >= self._rotates_from
         ):
             self._rotate()
         self._write_line(lines)
@@ -264,18 +270,17 @@ class Segments(ActiveFile):
     def _rotate(self) -> None:
         """Rename the active file and open a new one, if that can be done."""
         try:
-            with os.scandir(self._directory) as found:
-                entries = {entry.name: entry.is_file() for entry in found}
+            entries = self._entries()
             last = max(self._last_number, self._aside.last_number())
             number = names.next_number(self._name, entries, last)
             full = names.segment_name(self._name, self._first_time(), number)
             # Remembered first: a number is never given twice, whatever happens now.
             self._last_number = number
             self._aside.remember_number(number, self.policy.mode)
-            os.rename(self.path, os.path.join(self._directory, full))
-            self._counts["rotations"] += 1
-            self._move_on()
+            self._rename(os.path.join(self._directory, full))
         except OSError as error:
+            # What failed is not paid for again with every line.
+            self._rotates_from = time.monotonic() + _PAUSE
             self._trouble("rotate", "cannot rotate, writing on", error)
             return
         files = [full, *(entry for entry in entries if entries[entry])]
@@ -288,6 +293,25 @@ class Segments(ActiveFile):
             now=self._clock(),
         ):
             self._remove(entry)
+
+    def _entries(self) -> dict[str, bool]:
+        """Return what lies beside the file, and whether it is a file as well."""
+        with os.scandir(self._directory) as found:
+            return {entry.name: entry.is_file() for entry in found}
+
+    def _rename(self, full: str) -> None:
+        """Rename the active file to *full*, and open a new one."""
+        if sys.platform == "win32":  # which renames no file that is open
+            self._close_file()
+            try:
+                os.rename(self._target, full)
+                self._counts["rotations"] += 1
+            finally:
+                self._take_lock()
+            return
+        os.rename(self._target, full)
+        self._counts["rotations"] += 1
+        self._move_on()
 
     def _remove(self, entry: str) -> None:
         try:
@@ -316,7 +340,7 @@ class Segments(ActiveFile):
 
     def _first_time(self) -> float:
         """Return when the active file's first line was written."""
-        first = names.time_of_line(os.pread(self._fd, _LOOK_FOR_TIME, 0))
+        first = names.time_of_line(opening.read_at(self._fd, _LOOK_FOR_TIME, 0))
         return self._clock() if first is None else first
 
 

@@ -262,7 +262,9 @@ def fail(directory: Path, call: Call, error: str, when: str) -> Done:
 def traced(directory: Path, keep: str, *options: str) -> Done:
     """Run a writer of a few records under strace, which sees our files only."""
     paths = [directory, *(directory / name for name in (NAME, ASIDE, *FULL))]
-    paths += [directory / ASIDE / name for name in ("number", "fragments")]
+    paths += [
+        directory / ASIDE / name for name in ("number", "number.new", "fragments")
+    ]
     done = subprocess.run(
         [
             *("strace", "-f", "-qq", "-o", directory.parent / "calls"),

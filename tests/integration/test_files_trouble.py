@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from tests.integration.support import (
     Done,
     environment,
     lines_of,
+    parsed,
     run_python,
 )
 
@@ -151,6 +153,40 @@ for number in range({count}):
 
         assert (b"", b"") == said
         assert {0: list(range(count))} == written_to([*moved, active])
+
+    def test_copytruncate(self, tmp_path: Path) -> None:
+        """
+        25 times, as its ``copytruncate`` does: each is told, and counted; what was
+        written between copy and truncation is lost, and nothing else is harmed.
+        """
+        count, times = 20_000, 25
+        script = f"""{HANDLER}
+handler = handler_for(".", maxBytes=0)
+for number in range({count}):
+    log(handler, 0, number)
+handler.close()
+"""
+        active, copied = tmp_path / NAME, b""
+        with child(script, tmp_path) as process:
+            for _ in range(times):
+                wait_until_size(active, 100_000)
+                # A copy made in the midst of a write may end with half a line.
+                copied += active.read_bytes().rpartition(b"\n")[0] + b"\n"
+                os.truncate(active, 0)
+            out, said = process.communicate(timeout=PATIENCE)
+        found = [
+            line["context"]["number"]
+            for line in parsed(lines_of(copied + active.read_bytes()))
+        ]
+
+        assert sorted(set(found)) == found
+        assert count - 1 == found[-1]
+        assert b"" == out
+        first, rest = said.decode().splitlines()
+        assert re.search(
+            r"cut it from \d+ to \d+ bytes \(copytruncate\?\); lines", first
+        )
+        assert rest.endswith(f": cut: {times - 1} more not shown")
 
 
 def wait_until_size(path: Path, size: int) -> None:
