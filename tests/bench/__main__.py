@@ -1,8 +1,9 @@
 """
 ``python -m tests.bench``: what the package costs, beside its peers; run by hand.
 
-``python -m tests.bench imports`` prints that table alone.  Nothing here is
-asserted: a bar stands beside what was measured.
+``python -m tests.bench rotation busy`` prints these two tables alone.  Peers
+that are not installed are named as missing; ``pip install -e '.[bench]'`` brings
+them.  Nothing here is asserted: a bar stands beside what was measured.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import argparse
 import platform
 
-from tests.bench import files, imports
+from tests.bench import imports, latency, record
 
 TABLES = {
     "imports": imports.imports,
-    "busy": files.beside_busy_threads,
+    "record": record.record,
+    "busy": latency.busy,
+    "rotation": latency.rotation,
 }
 
 
