@@ -1,51 +1,40 @@
 """
-``python -m tests.bench``: what the package costs, as ratios.
+``python -m tests.bench``: what the package costs, beside its peers; run by hand.
 
-Seconds are told only where a person waits for them, and beside the null handler.
-
-Contenders take turns within one run, so that a busy machine slows them alike;
-a ratio is the median over the rounds.
+``python -m tests.bench rotation busy`` prints these two tables alone.  Peers
+that are not installed are named as missing; ``pip install -e '.[bench]'`` brings
+them.  Nothing here is asserted: a bar stands beside what was measured.
 """
 
 from __future__ import annotations
 
-import statistics
-import subprocess
-import sys
-import time
+import argparse
+import platform
 
-from tests.bench import files
+from tests.bench import imports, latency, record
 
-ROUNDS = 25
-BARE = "pass"
-STDLIB = "import logging.config, logging.handlers, json"
-OURS = {
-    "import chimera_log": 1.25,
-    "from chimera_log import *": None,
-    "from chimera_log import get_logger, JsonFormatter, RotatingFileHandler": None,
+TABLES = {
+    "imports": imports.imports,
+    "record": record.record,
+    "busy": latency.busy,
+    "rotation": latency.rotation,
 }
 
 
-def whole_run(statement: str) -> float:
-    """Return the seconds that a fresh interpreter takes for *statement*."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-I", "-c", statement], check=True)
-    return time.perf_counter() - start
-
-
-def imports() -> None:
-    """Print what importing the package costs beside the standard library."""
-    statements = (BARE, STDLIB, *OURS)
-    rounds = [[whole_run(statement) for statement in statements] for _ in range(ROUNDS)]
-    print(
-        f"Python {sys.version.split()[0]}: import, whole interpreter, x of `{STDLIB}`"
-    )
-    for number, statement in enumerate(statements):
-        ratio = statistics.median(taken[number] / taken[1] for taken in rounds)
-        bar = OURS.get(statement)
-        print(f"  {ratio:5.2f}  {statement}{f'  (bar: {bar})' if bar else ''}")
+def main() -> None:
+    """Print the tables that the command line names; without a name, all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("table", nargs="*", help=", ".join(TABLES))
+    names = parser.parse_args().table or list(TABLES)
+    if unknown := set(names) - set(TABLES):
+        parser.error(f"no table {', '.join(sorted(unknown))}; use {', '.join(TABLES)}")
+    major, minor, _ = platform.python_version_tuple()
+    for name in names:
+        print(f"$ python{major}.{minor} -m tests.bench {name}")
+        print(f"{platform.python_implementation()} {platform.python_version()}")
+        TABLES[name]()
+        print()
 
 
 if __name__ == "__main__":
-    imports()
-    files.beside_busy_threads()
+    main()
