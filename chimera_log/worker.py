@@ -46,6 +46,8 @@ class Worker:
         linger: Seconds between being woken and the job, so that one call does the
             work of many.
         idle: Seconds that the thread stays when there is nothing to do.
+        in_caller: Whether the job is run by whoever wakes the worker where there
+            can be no thread; otherwise it waits for better times.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class Worker:
         *,
         linger: float = 0.0,
         idle: float = 0.0,
+        in_caller: bool = True,
     ) -> None:
         self.name = name
         self._job = job
         self._linger = linger
         self._idle = idle
+        self._in_caller = in_caller
         self._begin()
         _workers.add(self)
 
@@ -161,7 +165,8 @@ class Worker:
                     self._thread = None
                 else:
                     return
-        self._work_here()
+        if self._in_caller:
+            self._work_here()
 
     def _run(self) -> None:
         """Work and sleep in turns, until there was nothing to do for a while."""
@@ -279,16 +284,18 @@ def _exit_after(threads: list[threading.Thread]) -> None:
     _exit()
 
 
-def _before_fork() -> None:
-    deadline = time.monotonic() + _FORK_TIMEOUT
+def stop_all(timeout: float) -> None:
+    """End the threads of all workers, between two calls of their jobs."""
+    deadline = time.monotonic() + timeout
     for thread in [worker._ask_to_stop() for worker in list(_workers)]:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0))
+    for worker in list(_workers):
+        worker._is_stopping = False
 
 
 def _after_fork_in_parent() -> None:
     for worker in list(_workers):
-        worker._is_stopping = False
         if worker._is_called:  # or interrupted in its work
             worker.wake()
 
@@ -302,7 +309,7 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before_fork,
+        before=lambda: stop_all(_FORK_TIMEOUT),
         after_in_parent=_after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )

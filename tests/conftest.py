@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from chimera_log import report
+from chimera_log import report, worker
 from chimera_log.config import hooks
+from chimera_log.files.segments import all_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,9 @@ def _nothing_left_behind() -> Iterator[None]:
     """No test may leave a thread or a file descriptor."""
     threads, before = set(threading.enumerate()), descriptors()
     yield
+    worker.stop_all(10)
+    for segments in list(all_segments):
+        segments.rest()
     left = [thread for thread in threading.enumerate() if thread not in threads]
     assert [] == left
     opened = descriptors()

@@ -9,7 +9,8 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from chimera_log.files.active import Policy
+from chimera_log.files.policy import Policy
+from chimera_log.files.retention import Limits
 from chimera_log.files.segments import Segments
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ FIRST = 1761554280.0  # 2025-10-27 08:38:00 UTC
 STAMP = "20251027T083800Z"
 POLICY = Policy(
     max_bytes=10,
-    backup_count=100,
+    limits=Limits(100),
     mode=0o640,
     follow_symlinks=False,
     lock_timeout=30.0,
@@ -47,6 +48,8 @@ class Log:
 
     def open(self, **policy: Any) -> Segments:
         """Return new segments at the path."""
+        if "backup_count" in policy:
+            policy["limits"] = Limits(policy.pop("backup_count"))
         segments = Segments(
             str(self.path),
             self.policy._replace(**policy),
@@ -86,6 +89,13 @@ class Log:
     def aside(self) -> Path:
         """The hidden folder."""
         return self.path.with_name(f".{self.path.name}.d")
+
+
+def maintained(segments: Segments) -> float | None:
+    """Do all that is to be done for *segments*; return when there is more."""
+    while (pause := segments.maintain()) == 0:
+        pass
+    return pause
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chimera_log import ConfigError, JsonFormatter, RotatingFileHandler
+from chimera_log.files import engines as engines_module
 from chimera_log.files import lines as lines_module
-from chimera_log.files import segments as segments_module
+from chimera_log.files.policy import Threads
 from chimera_log.files.syscalls import Keeping, Ordinary
 from chimera_log.report import Reporter
 from tests.conftest import record
@@ -58,7 +59,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handlers]:
     """Makes handlers, which are closed afterwards."""
     handlers = Handlers(tmp_path)
     monkeypatch.setattr(lines_module, "report", handlers.report)
-    monkeypatch.setattr(segments_module, "report", handlers.report)
+    monkeypatch.setattr(engines_module, "report", handlers.report)
+    monkeypatch.setattr(engines_module, "_threads", Threads())
     yield handlers
     for handler in handlers.made:
         handler._file().at_exit()

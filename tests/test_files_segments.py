@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimera_log.files import segments as segments_module
+from chimera_log.files import rotation as rotation_module
 from tests.integration.support import Done, run_python
-from tests.logs import STAMP, Log, is_unlocked, refusing
+from tests.logs import STAMP, Log, is_unlocked, maintained, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -286,6 +286,7 @@ class TestRotate:
         for number in range(6):
             segments.append(b"line %d\n" % number)
             segments.rotate()
+        assert maintained(segments) is None
 
         assert ["000005", "000006"] == [file.name[-6:] for file in log.full]
         assert [b"line 4\n", b"line 5\n", b""] == log.contents
@@ -364,6 +365,7 @@ class TestRotate:
         for _ in range(3):
             segments.append(b"x\n")
             segments.rotate()
+        maintained(segments)
 
         for name in foreign:
             assert b"mine" == log.path.with_name(name).read_bytes()
@@ -377,6 +379,7 @@ class TestRotate:
         for _ in range(3):
             segments.append(b"x\n")
             segments.rotate()
+        maintained(segments)
 
         assert [] == log.troubles
         assert 1 == len([file for file in log.full if file.is_file()])
@@ -404,7 +407,7 @@ class TestRotate:
         """
         now, tries = [100.0], []
         time = SimpleNamespace(monotonic=lambda: now[0])
-        monkeypatch.setattr(segments_module, "time", time)
+        monkeypatch.setattr(rotation_module, "time", time)
 
         def refuse(*_: str) -> None:
             tries.append(now[0])
@@ -496,9 +499,10 @@ class TestRotate:
         segments.append(b"2222222\n")
         monkeypatch.setattr(os, "unlink", refusing(errno.EPERM))
         segments.append(b"3333333\n")
+        maintained(segments)
 
         assert [b"1111111\n", b"2222222\n", b"3333333\n"] == log.contents
-        assert ["rotate"] == log.kinds
+        assert ["remove"] == log.kinds
         assert 2 == segments.statistics().rotations
         assert 2 == segments.statistics().segments
 
@@ -865,7 +869,7 @@ class TestPlaces:
 
         found = segments.statistics()
         assert (0, 2, 1) == (found.written, found.waiting, found.dropped)
-        assert {"write"} == set(log.kinds)
+        assert ["write", "write", "write", "drop"] == log.kinds
 
     def test_stdout_is_a_pipe(self, tmp_path: Path) -> None:
         """
@@ -892,12 +896,13 @@ os.dup2(os.open({str(out)!r}, os.O_WRONLY | os.O_APPEND), 1)
 # Renaming is refused: it would take the machine's own link away.
 TO_STDOUT = """
 import os
-from chimera_log.files.active import Policy
+from chimera_log.files.policy import Policy
+from chimera_log.files.retention import Limits
 from chimera_log.files.segments import Segments
 def refuse(*names):
     raise AssertionError(names)
 os.rename = os.unlink = os.ftruncate = refuse
-policy = Policy(1, 5, 0o640, False, 1.0, 10, True)
+policy = Policy(1, Limits(5), 0o640, False, 1.0, 10, True)
 segments = Segments("/dev/stdout", policy, print)
 assert segments.append(b"a\\n")
 assert segments.append(b"b\\n")

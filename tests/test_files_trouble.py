@@ -23,10 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chimera_log.files import active
-from chimera_log.files import segments as segments_module
-from chimera_log.files.segments import Segments, shared
+from chimera_log.files import engines as engines_module
+from chimera_log.files.engines import shared
+from chimera_log.files.segments import Segments
 from chimera_log.files.syscalls import Look, Ordinary
-from tests.logs import POLICY, Log, held, is_unlocked, refusing
+from tests.logs import POLICY, Log, held, is_unlocked, maintained, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -233,8 +234,8 @@ class TestWriteFailure:
             patch.setattr(os, "write", refusing(errno.ENOSPC))
             segments.append(b"a\n")
             segments.append(b"b\n")
-            segments_module._at_exit()
-        segments_module._at_exit()
+            engines_module._at_exit()
+        engines_module._at_exit()
 
         assert ("lost", "2 records could not be written; lost") == log.troubles[-1]
         assert 1 == log.kinds.count("lost")
@@ -254,7 +255,7 @@ class TestWriteFailure:
         segments = left()
         assert segments is not None
         log.opened.append(segments)
-        segments_module._at_exit()
+        engines_module._at_exit()
 
         assert [b"a\n"] == log.contents
 
@@ -941,7 +942,7 @@ class TestFork:
 
         def work() -> bool:
             empty = segments.statistics()._replace(segments=0)
-            segments_module._at_exit()
+            engines_module._at_exit()
             return empty == Segments(
                 str(log.path), POLICY, print
             ).statistics() and segments.append(b"child\n")
@@ -960,7 +961,7 @@ class TestFork:
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", refusing(errno.ENOSPC))
             opened[0].append(b"y\n")
-        segments_module._after_fork()
+        engines_module._after_fork()
 
         assert [-1, -1, -1] == [segments._fd for segments in opened]
         assert [True, True, True] == [segments.flush() for segments in opened]
@@ -1004,7 +1005,7 @@ class TestShared:
         """
         said: list[tuple[str, str]] = []
         monkeypatch.setattr(
-            segments_module, "report", lambda kind, what: said.append((kind, what))
+            engines_module, "report", lambda kind, what: said.append((kind, what))
         )
         shared(str(log.path), POLICY).on_trouble("rotate", "cannot rotate")
 
@@ -1018,7 +1019,7 @@ def test_without_posix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.delattr(os, "register_at_fork")
         patch.setattr("atexit.register", lambda function: function)
-        loaded = runpy.run_path(str(segments_module.__file__))
+        loaded = runpy.run_path(str(engines_module.__file__))
     monkeypatch.delattr(os, "fchmod")
     monkeypatch.setattr(sys, "platform", "win32")
     path = tmp_path / "bot.log"
@@ -1059,5 +1060,6 @@ def test_sibling_removed_it_first(log: Log, monkeypatch: pytest.MonkeyPatch) -> 
     for _ in range(3):
         segments.append(b"x\n")
         segments.rotate()
+    maintained(segments)
 
     assert [] == log.troubles

@@ -17,7 +17,6 @@ import errno
 import os
 import stat
 import time
-from collections import namedtuple
 from contextlib import suppress
 
 from chimera_log.files import opening
@@ -28,26 +27,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chimera_log.files.policy import Policy
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.00005, 0.002  # seconds between two tries for a lock
 _IMPATIENCE = 10.0  # seconds without waiting, after a lock was waited for in vain
 # A file system without locks, or out of them: no reason to lose a line.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 _MAX_LOOKS = 100  # at a path that names another file each time
 _BLOCK = 64 * 1024  # bytes read at a time in search of a line's beginning
-
-# How a file behaves; the newest handler's wish holds for all that share it.
-Policy = namedtuple(
-    "Policy",
-    [
-        "max_bytes",  # size at which a file counts as full; 0 never rotates
-        "backup_count",  # full files kept
-        "mode",  # permission bits of the files, whatever the umask
-        "follow_symlinks",  # whether the path may be a symbolic link
-        "lock_timeout",  # seconds to wait for a lock that somebody else holds
-        "max_waiting",  # lines that may wait to be written
-        "keep_gil",  # whether calls may keep the GIL where that is safe
-    ],
-)
 
 
 class ActiveFile:
@@ -59,14 +46,20 @@ class ActiveFile:
         policy: How it behaves.
         on_trouble: Told the kind of trouble (``write``, ``rotate``, ``lock``,
             ``repair``, ``cut`` or ``lost``) and, in words, what could not be done.
+        aside: Where fragments go; by default the file's own hidden folder.
     """
 
     def __init__(
-        self, path: str, policy: Policy, on_trouble: Callable[[str, str], None]
+        self,
+        path: str,
+        policy: Policy,
+        on_trouble: Callable[[str, str], None],
+        aside: Aside | None = None,
     ) -> None:
         self.path = path
         self.policy = policy
         self.on_trouble = on_trouble
+        self._given_aside = aside
         self._locate()
         self._put_aside: object = None  # the fragment that could not be cut off yet
         self._repaired = 0
@@ -86,6 +79,21 @@ class ActiveFile:
     def __del__(self) -> None:
         """Close a file that nobody closed."""
         with suppress(Exception):  # the interpreter may be half gone
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                os.close(fd)
+
+    def mend(self) -> None:
+        """
+        Put aside half a line at the file's end, if there is one, and close it.
+
+        Raises:
+            OSError: If that cannot be done.
+        """
+        try:
+            self._take_lock()
+        finally:
+            self._release()
             self._close_file()
 
     def _take_lock(self) -> bool:
@@ -279,7 +287,7 @@ class ActiveFile:
             path = opening.target_of(path)
         self._target = path
         self._directory, self._name = os.path.split(path)
-        self._aside = Aside(self._directory, self._name)
+        self._aside = self._given_aside or Aside(self._directory, self._name)
 
     def _open(self, calls: Ordinary | None = None) -> None:
         """
@@ -328,11 +336,15 @@ class ActiveFile:
                 self._open(self._calls)
 
     def _close_file(self) -> None:
-        """Close the file, and with it let go of its lock."""
-        fd, self._fd, self._is_locked, self._end = self._fd, -1, False, None
+        """Let go of the lock, and close the file."""
+        self._release()  # said: others may have a duplicate of the descriptor
+        fd, self._fd, self._end = self._fd, -1, None
         if fd >= 0:
-            with suppress(OSError):  # closed behind our back
-                os.close(fd)
+            self._dispose(fd)
+
+    def _dispose(self, fd: int) -> None:
+        with suppress(OSError):  # closed behind our back
+            os.close(fd)
 
     def _trouble(self, kind: str, what: str, error: OSError) -> None:
         self._last_error = str(error)

@@ -9,16 +9,27 @@ import logging.handlers
 import os
 
 from chimera_log import options
-from chimera_log.files.active import Policy
+from chimera_log.files.engines import shared
 from chimera_log.files.lines import CALLER, LineHandler
 from chimera_log.files.outlet import BLOCK
-from chimera_log.files.segments import Segments, Statistics, shared
+from chimera_log.files.policy import (
+    COMPRESSIONS,
+    GZIP,
+    NONE,
+    ROTATE,
+    SYNCS,
+    Policy,
+    Statistics,
+)
+from chimera_log.files.retention import Limits
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
     from typing import Any
+
+    from chimera_log.files.segments import Segments
 
 
 LOCK_TIMEOUT = 1.0  # seconds to wait for a lock that another process holds
@@ -35,7 +46,8 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
     the logging call returns.  Processes may share a file.
 
     A full file is renamed once, to ``<filename>.<UTC of its first line>.<number>``,
-    and never again.  A record that cannot be written waits in memory, in order
+    and never again; compressing and removing full files is a thread's work, done
+    for a file by one process at a time.  A record that cannot be written waits in memory, in order
     and up to 10,000 of them, and is tried again with the next one; trouble is
     reported on stderr, at most once a minute, and counted by `statistics`; the
     call that logs never fails.
@@ -64,6 +76,24 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
             up the GIL, where that is safe (see `chimera_log.files.syscalls`);
             beside busy threads a record then costs under 0.5 ms, not 110.
             ``never`` gives it up in each, for file systems that may freeze.
+        rotate_at: ``midnight``: the first record of a day (UTC) begins a new file,
+            too; ``None``: size alone decides.
+        total_bytes: Bytes that the files may have together, such as ``"5 GB"``;
+            beyond, the oldest full ones go.  0: any number.
+        max_age: A full file goes when all its records are older than this: seconds
+            or ``"90 days"``.  0: at any age.  Age is told by the names, never by
+            what a copy or a restore can change.
+        min_free_bytes: When less than this is free on the disk, records are
+            dropped and counted until there is more, so that what matters more can
+            be written still: bytes or ``"500 MB"``; looked at once a second.
+            0: never.
+        compression: ``gzip`` compresses full files, ``none`` does not.  What is
+            interrupted is finished at the next start.
+        sync: When records survive a power cut: ``always`` before the logging call
+            returns (which takes milliseconds; threads that log together share
+            one), ``interval`` within *sync_interval*, ``rotate`` when their file is
+            full, ``never`` when the system gets round to it.
+        sync_interval: Seconds, or text such as ``"100 ms"``.
         writer: Who writes: ``caller``, before the logging call returns, or
             ``thread``, within about 2 ms; what still waits in the thread's queue
             dies with the process.
@@ -90,6 +120,13 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
         *,
         follow_symlinks: bool = False,
         keep_gil: str = "auto",
+        rotate_at: str | None = None,
+        total_bytes: int | str = 0,
+        max_age: float | str = 0,
+        min_free_bytes: int | str = 0,
+        compression: str = NONE,
+        sync: str = ROTATE,
+        sync_interval: float | str = 0.1,
         writer: str = CALLER,
         max_queue_size: int = 10_000,
         max_queue_bytes: int | str = "16 MB",
@@ -130,13 +167,20 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
         self._shared: Segments | None = None
         self._policy = Policy(
             max_bytes=self.maxBytes if self.backupCount else 0,
-            backup_count=self.backupCount,
+            limits=self._limits(total_bytes, max_age),
             mode=bits,
             follow_symlinks=options.flag("follow_symlinks", follow_symlinks),
             lock_timeout=LOCK_TIMEOUT,
             max_waiting=MAX_WAITING,
             keep_gil=options.choice("keep_gil", keep_gil, ("auto", "never")) == "auto",
+            at_midnight=self._is_at_midnight(rotate_at),
+            min_free_bytes=options.size("min_free_bytes", min_free_bytes),
+            compression=options.choice("compression", compression, COMPRESSIONS),
+            sync=options.choice("sync", sync, SYNCS),
+            sync_interval=options.duration("sync_interval", sync_interval),
         )
+        if self._policy.compression == GZIP:
+            self._needs_backups("compression", compression)
 
     @property
     def namer(self) -> None:
@@ -183,6 +227,34 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
             + self._unformatted
             + (0 if outlet is None else outlet.dropped),
         )
+
+    def _limits(self, total_bytes: int | str, max_age: float | str) -> Limits:
+        total = options.size("total_bytes", total_bytes)
+        age = options.duration("max_age", max_age)
+        if total:
+            self._needs_backups("total_bytes", total_bytes)
+            if total < self.maxBytes:
+                raise ConfigError(
+                    f"total_bytes: {total_bytes!r} is less than maxBytes, so that no "
+                    "full file would be kept; use a multiple of it"
+                )
+        if age:
+            self._needs_backups("max_age", max_age)
+        return Limits(self.backupCount, total, age)
+
+    def _is_at_midnight(self, rotate_at: str | None) -> bool:
+        if rotate_at is None:
+            return False
+        options.choice("rotate_at", rotate_at, ("midnight",))
+        self._needs_backups("rotate_at", rotate_at)
+        return True
+
+    def _needs_backups(self, option: str, value: object) -> None:
+        if not self.backupCount:
+            raise ConfigError(
+                f"{option}: {value!r} has no effect while backupCount is 0, which never "
+                "rotates; set backupCount to the full files to keep at most"
+            )
 
     def _file(self) -> Segments:
         """Return the file, which handlers on one path share."""

@@ -6,60 +6,45 @@ says.  Any number of threads and processes may append.
 
 An append takes the file's lock, as `active` says, rotates if the line does not
 fit, and writes the line in one call.  When `append` returns ``True`` the line is
-in the kernel's hands, and the death of this process cannot take it back.
+in the kernel's hands, and the death of this process cannot take it back; what a
+power cut can take back, `durable` says.
 
 What cannot be written waits, in order and within bounds, and is tried again with
 the next line; a rotation that fails costs no line either.  A line that comes
 while this thread is already writing (from a signal handler, from ``__del__``)
 waits for the outer append, which writes it before it lets go of the lock.
 
-Nothing here knows records, formats or `logging`.
+What need not be done in the caller (`sync_due`, `maintain`) is left to threads
+that `engines` has.  Nothing here knows records, formats or `logging`.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 import weakref
-from collections import deque, namedtuple
+from collections import deque
 from contextlib import suppress
 
-from chimera_log.files import names, opening
-from chimera_log.files.active import ActiveFile, Policy
-from chimera_log.files.retention import Limits, superfluous
-from chimera_log.report import report
-from chimera_log.worker import FILES, at_exit
+from chimera_log.files import names
+from chimera_log.files.durable import Durability
+from chimera_log.files.policy import ALWAYS, INTERVAL, NEVER, Statistics, Threads
+from chimera_log.files.rotation import RotatedFile
+from chimera_log.files.upkeep import Care, Upkeep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LOOK_FOR_TIME = 100  # bytes at a file's beginning
+    from chimera_log.files.policy import Policy
+
 _AT_ONCE = 64 * 1024  # bytes of many lines that go out in one call
-_PAUSE = 10.0  # seconds without rotating, after a rotation failed
+_RETRY = 1.0  # seconds until lines that could not be written are tried again
+_LOOK_AT_DISK = 1.0  # seconds between two looks at how full it is
 
 
-# What happened to a file since this process opened it.
-Statistics = namedtuple(
-    "Statistics",
-    [
-        "written",  # lines in the kernel's hands
-        "bytes",
-        "rotations",
-        "retried",  # lines that were written after a wait
-        "waiting",
-        "dropped",  # lines that found no room to wait
-        "unlocked",  # lines written without the lock, after waiting for it
-        "repaired",  # fragments of dead writers put aside
-        "segments",  # full files on disk
-        "last_error",  # or None
-    ],
-)
-
-
-class Segments(ActiveFile):
+class Segments(RotatedFile):
     """
     The file at *path* and the full segments beside it.
 
@@ -71,6 +56,7 @@ class Segments(ActiveFile):
         policy: How it behaves.
         on_trouble: Told the kind of trouble and, in words, what it is.
         clock: Seconds since the epoch; for a file whose first line tells none.
+        threads: Called when there is work that the caller need not wait for.
     """
 
     def __init__(
@@ -79,17 +65,26 @@ class Segments(ActiveFile):
         policy: Policy,
         on_trouble: Callable[[str, str], None],
         clock: Callable[[], float] = time.time,
+        threads: Threads = Threads(),  # noqa: B008  immutable
     ) -> None:
-        super().__init__(path, policy, on_trouble)
-        self._clock = clock
+        super().__init__(path, policy, on_trouble, clock)
+        self._threads = threads
+        self._durable = Durability(on_trouble)
+        self._upkeep = Upkeep(on_trouble, clock)
         self._lock = threading.RLock()
         self._waiting: deque[bytes] = deque()
         self._late = 0  # how many of these could not be written when they came
         self._busy = False
         self._counts = dict.fromkeys(Statistics._fields, 0)
-        self._last_number = 0
-        self._rotates_from = float("-inf")  # on the monotonic clock
-        _all_segments.add(self)
+        self._ask_anew()
+        all_segments.add(self)
+
+    def _ask_anew(self) -> None:
+        self._is_sync_asked = False
+        self._synced_at = float("-inf")
+        self._is_watched = False  # whether `maintain` knows that we write
+        self._is_starved = False  # whether others need what is left of the disk
+        self._seen = 0  # lines written when the disk was last looked at
 
     def append(self, line: bytes) -> bool:
         """
@@ -102,12 +97,10 @@ class Segments(ActiveFile):
             turn, or, where as many wait as may, was dropped and counted.
         """
         with self._lock:
-            if len(self._waiting) >= self.policy.max_waiting and not self.flush():
-                # What waits was accepted; the newest is not.
-                self._counts["dropped"] += 1
-                return False
-            self._waiting.append(line)
-            return not self._busy and self._write_waiting()
+            is_written = self._accept(line)
+        if is_written:
+            self._see_to_disk()
+        return is_written
 
     def append_all(self, lines: deque[bytes]) -> None:
         """
@@ -118,20 +111,22 @@ class Segments(ActiveFile):
         with self._lock:
             while lines:
                 room = self.policy.max_waiting - len(self._waiting)
-                if room <= 0 and not self.flush():
-                    self._counts["dropped"] += len(lines)
+                if self._is_starved or (room <= 0 and not self._flush()):
+                    self._drop(len(lines))
                     lines.clear()
                     break
                 for _ in range(min(max(room, 1), len(lines))):
                     self._waiting.append(lines.popleft())
-                self.flush()
+                self._flush()
+        self._see_to_disk()
 
     def flush(self) -> bool:
         """Try to write what waits; whether nothing waits any more."""
         with self._lock:
-            if self._busy:  # the append around us will
-                return False
-            return not self._waiting or self._write_waiting()
+            is_written = self._flush()
+        if is_written:
+            self._see_to_disk()
+        return is_written
 
     def rotate(self) -> None:
         """
@@ -140,7 +135,7 @@ class Segments(ActiveFile):
         Does nothing from inside an append, which holds this very file.
         """
         with self._lock:
-            if self._busy or not self.policy.backup_count:
+            if self._busy or not self.policy.limits.backup_count:
                 return
             self._busy = True
             try:
@@ -151,14 +146,61 @@ class Segments(ActiveFile):
             finally:
                 self._release()
                 self._busy = False
-            self.flush()  # lines that came meanwhile
+            self._flush()  # lines that came meanwhile
 
     def close(self) -> None:
         """Write what waits, and close the file; the next `append` opens it again."""
+        self.flush()
+        if self._is_synced_while_active():
+            self.sync()
         with self._lock:
-            self.flush()
             if not self._busy:
                 self._close_file()
+
+    def sync(self) -> None:
+        """Have the disk keep what the policy says, whatever is not kept yet."""
+        self._durable.sync(self._lock, self._duplicate, self._directory)
+
+    def sync_due(self, now: float) -> float | None:
+        """
+        Have the disk keep what is due.
+
+        Args:
+            now: Seconds that never go back.
+
+        Returns:
+            Seconds until something else is due; ``None``: not before we say so.
+        """
+        if not self._durable.has_full:
+            if self.policy.sync != INTERVAL or self._durable.is_clean:
+                return None
+            wait: float = self._synced_at + self.policy.sync_interval - now
+            if wait > 0:
+                return wait
+        self._is_sync_asked = False  # for what is written from here on
+        self._synced_at = now
+        self.sync()
+        return None
+
+    def maintain(self) -> float | None:
+        """
+        Do a part of what there is to do for this file besides writing to it.
+
+        Returns:
+            Seconds until there is more to do, 0 at once; ``None``: not before we
+            say so.
+        """
+        pauses: list[float | None] = [
+            None if self.flush() or not self._waiting else _RETRY,
+            self._look_at_disk(),
+        ]
+        if self._counts["written"] and self.policy.limits.backup_count:
+            pauses.append(self._upkeep.step(self._care()))
+        return min((each for each in pauses if each is not None), default=None)
+
+    def rest(self) -> None:
+        """Let go of what `maintain` has half done; it begins again."""
+        self._upkeep.close()
 
     def statistics(self) -> Statistics:
         """Return what happened to this file so far."""
@@ -167,6 +209,8 @@ class Segments(ActiveFile):
         counts["waiting"] = len(self._waiting)
         counts["repaired"] = self._repaired
         counts["last_error"] = self._last_error
+        counts["sealed"] = self._durable.sealed
+        counts["compressed"] = self._upkeep.compressed
         with suppress(OSError):
             counts["segments"] = sum(
                 is_file and names.segment_number(self._name, entry) is not None
@@ -182,7 +226,7 @@ class Segments(ActiveFile):
                 self._waiting.clear()
                 self._late = 0
                 self._give_up_line()
-                _unwritten.discard(self)
+                unwritten.discard(self)
                 self._counts["dropped"] += lost
                 self.on_trouble("lost", f"{lost} records could not be written; lost")
 
@@ -196,12 +240,95 @@ class Segments(ActiveFile):
         self._lock = threading.RLock()
         self._waiting.clear()
         self._late = 0
-        _unwritten.discard(self)
+        unwritten.discard(self)
         self._busy = False
         self._counts = dict.fromkeys(Statistics._fields, 0)
         self._repaired = 0
         self._last_error = None
+        self._durable.after_fork()
+        self._upkeep.after_fork()
+        self._ask_anew()
         self._start_clean()
+
+    def _accept(self, line: bytes) -> bool:
+        """Write *line*, or let it wait, or drop it; whether it was written."""
+        if self._is_starved or (
+            len(self._waiting) >= self.policy.max_waiting and not self._flush()
+        ):
+            # What waits was accepted; the newest is not.
+            self._drop(1)
+            return False
+        self._waiting.append(line)
+        return not self._busy and self._write_waiting()
+
+    def _drop(self, count: int) -> None:
+        self._counts["dropped"] += count
+        why = f"{self.policy.max_waiting} lines wait already"
+        if self._is_starved:
+            why = "less than min_free_bytes is free on its disk"
+        self.on_trouble(
+            "drop", f"{why}; {self._counts['dropped']} records dropped so far"
+        )
+
+    def _flush(self) -> bool:
+        if self._busy:  # the append around us will
+            return False
+        return not self._waiting or self._write_waiting()
+
+    def _see_to_disk(self) -> None:
+        """After a write, without the lock: what else has to happen."""
+        if self.policy.sync == ALWAYS:
+            self.sync()
+        elif self.policy.sync == INTERVAL and not self._is_sync_asked:
+            self._is_sync_asked = True
+            self._threads.sync()
+        if not self._is_watched:
+            self._is_watched = True
+            self._threads.maintain()
+
+    def _look_at_disk(self) -> float | None:
+        """Find out whether others need what is left of the disk."""
+        if not self.policy.min_free_bytes or not hasattr(os, "statvfs"):
+            return None
+        self._is_starved = False
+        with suppress(OSError):  # then we do not know
+            disk = os.statvfs(self._directory)
+            self._is_starved = (
+                disk.f_bavail * disk.f_frsize < self.policy.min_free_bytes
+            )
+        written = self._counts["written"]
+        if self._is_starved or written != self._seen:
+            self._seen = written
+            return _LOOK_AT_DISK
+        self._is_watched = False
+        return None
+
+    def _on_full(self, path: str) -> None:
+        self._counts["rotations"] += 1
+        if self.policy.sync != NEVER:
+            self._durable.renamed(path)
+            self._threads.sync()
+        self._upkeep.ask()
+        self._threads.maintain()
+
+    def _is_synced_while_active(self) -> bool:
+        return self._is_regular and self.policy.sync in {ALWAYS, INTERVAL}
+
+    def _duplicate(self) -> int | None:
+        if self._fd >= 0 and self._is_synced_while_active():
+            return os.dup(self._fd)
+        return None
+
+    def _dispose(self, fd: int) -> None:
+        if self._is_synced_while_active() and not self._durable.is_clean:
+            # Moved away by somebody who may not sync it.
+            self._durable.left(fd)
+            self._threads.sync()
+        else:
+            super()._dispose(fd)
+
+    def _care(self) -> Care:
+        return Care(self._directory, self._name, self._aside, self.policy)
 
     def _write_waiting(self) -> bool:
         """Write what waits, the oldest first; whether all of it was written."""
@@ -212,13 +339,14 @@ class Segments(ActiveFile):
                 self._write_first()
         except OSError as error:
             self._late = len(self._waiting)
-            _unwritten.add(self)
+            unwritten.add(self)
             self._trouble("write", "cannot write, will try again", error)
+            self._threads.maintain()
             return False
         finally:
             self._release()
             self._busy = False
-        _unwritten.discard(self)
+        unwritten.discard(self)
         # One more may have come while the lock was let go of.
         return not self._waiting or self._write_waiting()
 
@@ -255,124 +383,15 @@ class Segments(ActiveFile):
 
     def _write(self, lines: bytes, count: int) -> None:
         """Write *count* lines; all of them or nothing."""
-        if (
-            self._is_locked
-            and self._size
-            and self._size + len(lines) > self.policy.max_bytes > 0
-            and time.monotonic() >= self._rotates_from
-        ):
+        if self._is_locked and self._size and self._is_full_for(len(lines)):
             self._rotate()
         self._write_line(lines)
+        self._durable.wrote()
         self._counts["written"] += count
         self._counts["bytes"] += len(lines)
         self._counts["unlocked"] += count * (self._is_regular and not self._is_locked)
 
-    def _rotate(self) -> None:
-        """Rename the active file and open a new one, if that can be done."""
-        try:
-            entries = self._entries()
-            last = max(self._last_number, self._aside.last_number())
-            number = names.next_number(self._name, entries, last)
-            full = names.segment_name(self._name, self._first_time(), number)
-            # Remembered first: a number is never given twice, whatever happens now.
-            self._last_number = number
-            self._aside.remember_number(number, self.policy.mode)
-            self._rename(os.path.join(self._directory, full))
-        except OSError as error:
-            # What failed is not paid for again with every line.
-            self._rotates_from = time.monotonic() + _PAUSE
-            self._trouble("rotate", "cannot rotate, writing on", error)
-            return
-        files = [full, *(entry for entry in entries if entries[entry])]
-        for entry in superfluous(
-            self._name,
-            dict.fromkeys(files, 0),
-            Limits(self.policy.backup_count),
-            active_size=0,
-            active_first=None,
-            now=self._clock(),
-        ):
-            self._remove(entry)
 
-    def _entries(self) -> dict[str, bool]:
-        """Return what lies beside the file, and whether it is a file as well."""
-        with os.scandir(self._directory) as found:
-            return {entry.name: entry.is_file() for entry in found}
-
-    def _rename(self, full: str) -> None:
-        """Rename the active file to *full*, and open a new one."""
-        if sys.platform == "win32":  # which renames no file that is open
-            self._close_file()
-            try:
-                os.rename(self._target, full)
-                self._counts["rotations"] += 1
-            finally:
-                self._take_lock()
-            return
-        os.rename(self._target, full)
-        self._counts["rotations"] += 1
-        self._move_on()
-
-    def _remove(self, entry: str) -> None:
-        try:
-            os.unlink(os.path.join(self._directory, entry))
-        except FileNotFoundError:  # a sibling was first
-            pass
-        except OSError as error:
-            self._trouble("rotate", "cannot remove a full file", error)
-
-    def _move_on(self) -> None:
-        """Open and lock the new file, or stay with the old one."""
-        old, identity, size = self._fd, self._identity, self._size
-        self._fd, self._is_locked = -1, False
-        try:
-            self._take_lock()
-        except OSError:
-            # Better a line in the full file than none; the next one tries again.
-            self._close_file()
-            self._fd, self._identity, self._size = old, identity, size
-            self._is_regular = self._is_locked = True
-            raise
-        # Said, not left to close(): a child forked meanwhile has the old one too.
-        with suppress(OSError):
-            self._calls.unlock(old)
-        os.close(old)
-
-    def _first_time(self) -> float:
-        """Return when the active file's first line was written."""
-        first = names.time_of_line(opening.read_at(self._fd, _LOOK_FOR_TIME, 0))
-        return self._clock() if first is None else first
-
-
-_all_segments: weakref.WeakSet[Segments] = weakref.WeakSet()
+all_segments: weakref.WeakSet[Segments] = weakref.WeakSet()
 # Lines that wait must not go with the last handler on their file.
-_unwritten: set[Segments] = set()
-_by_path: weakref.WeakValueDictionary[str, Segments] = weakref.WeakValueDictionary()
-
-
-def shared(path: str, policy: Policy) -> Segments:
-    """Return this process's `Segments` at *path*; the newest policy holds for all."""
-    known = _by_path.get(path)
-    if known is None:
-        known = _by_path[path] = Segments(
-            path,
-            policy,
-            lambda kind, what: report(f"{path}: {kind}", f"{path}: {what}"),
-        )
-    known.policy = policy
-    return known
-
-
-def _after_fork() -> None:
-    for segments in list(_all_segments):
-        segments.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-@at_exit(FILES)
-def _at_exit() -> None:
-    for segments in list(_all_segments):
-        segments.at_exit()
+unwritten: set[Segments] = set()

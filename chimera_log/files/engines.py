@@ -1,0 +1,81 @@
+"""
+The log files of this process: one engine for each path, and their threads.
+
+Handlers on one path share its `Segments`.  Two threads serve all of them, each
+begun at first need: one syncs, since that takes as long as the disk likes; the
+other maintains: it tries again what could not be written, looks how full the disk
+is, removes and compresses full files.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+
+from chimera_log.files.policy import Threads
+from chimera_log.files.segments import Segments, all_segments
+from chimera_log.report import report
+from chimera_log.worker import FILES, Worker, at_exit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chimera_log.files.policy import Policy
+
+_IDLE = 60.0  # seconds that a thread stays when there is nothing to do
+CLOSE_TIMEOUT = 5.0  # seconds that the process's end waits for a thread
+
+_by_path: weakref.WeakValueDictionary[str, Segments] = weakref.WeakValueDictionary()
+
+
+def shared(path: str, policy: Policy) -> Segments:
+    """Return this process's `Segments` at *path*; the newest policy holds for all."""
+    known = _by_path.get(path)
+    if known is None:
+        known = _by_path[path] = Segments(
+            path,
+            policy,
+            lambda kind, what: report(f"{path}: {kind}", f"{path}: {what}"),
+            threads=_threads,
+        )
+    known.policy = policy
+    return known
+
+
+def _sync() -> float | None:
+    now = time.monotonic()
+    return _soonest(each.sync_due(now) for each in list(all_segments))
+
+
+def _maintain() -> float | None:
+    return _soonest(each.maintain() for each in list(all_segments))
+
+
+def _soonest(pauses: Iterable[float | None]) -> float | None:
+    return min((each for each in pauses if each is not None), default=None)
+
+
+_syncer = Worker("chimera_log: sync", _sync, idle=_IDLE, in_caller=False)
+_maintainer = Worker("chimera_log: maintain", _maintain, idle=_IDLE, in_caller=False)
+_threads = Threads(_syncer.wake, _maintainer.wake)
+
+
+@at_exit(FILES)
+def _at_exit() -> None:
+    # What is half compressed goes on at the next start.
+    _maintainer.stop(CLOSE_TIMEOUT)
+    for segments in list(all_segments):
+        segments.at_exit()
+    _syncer.finish(CLOSE_TIMEOUT)
+    _syncer.stop(CLOSE_TIMEOUT)
+
+
+def _after_fork() -> None:
+    for segments in list(all_segments):
+        segments.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,201 @@
+"""
+What is done for the full segments of a log file, behind its writers' back.
+
+Segments beyond the limits are removed, others compressed, and what a dead process
+left half done is finished.  One process at a time does it for a file.  `Upkeep`
+works a step at a time, so that its thread can stop between any two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+from contextlib import suppress
+
+from chimera_log.files import names
+from chimera_log.files.active import ActiveFile
+from chimera_log.files.compress import Compression, Turn, clear, unfinished
+from chimera_log.files.policy import GZIP
+from chimera_log.files.retention import superfluous
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HIS_TURN = 1.0  # seconds until we look again whether another process is done
+_AFTER_FAILURE = 60.0  # seconds until what failed is tried again
+_BETWEEN = 3600.0  # seconds until segments that grew too old are looked for again
+_LOOK_FOR_TIME = 100  # bytes at a file's beginning
+
+_NEVER = float("inf")
+
+# Where a log file is, and how it behaves.
+Care = namedtuple("Care", ["directory", "name", "aside", "policy"])
+
+_Plan = namedtuple("_Plan", ["gone", "torn", "whole"])
+
+
+class Upkeep:
+    """
+    What is to be done for the segments of one log file.
+
+    Args:
+        on_trouble: Told the kind of trouble (``compress`` or ``remove``) and, in
+            words, what could not be done.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self, on_trouble: Callable[[str, str], None], clock: Callable[[], float]
+    ) -> None:
+        self._on_trouble = on_trouble
+        self._clock = clock
+        self.compressed = 0
+        self._turn: Turn | None = None
+        self._begin()
+
+    def __del__(self) -> None:
+        """Close what is open; who comes next begins again."""
+        with suppress(Exception):  # the interpreter may be half gone
+            self.after_fork()
+
+    def ask(self) -> None:
+        """Remember that there is a new segment."""
+        self._is_asked = True
+
+    def step(self, care: Care) -> float | None:
+        """
+        Do a part of what there is to do.
+
+        Returns:
+            Seconds until there is more to do, 0 at once; ``None``: not before
+            somebody asks.
+        """
+        try:
+            return self._step(care)
+        except BlockingIOError:  # somebody holds a segment's lock
+            return self._give_up(_HIS_TURN)
+        except OSError as error:
+            self._on_trouble("compress", f"cannot look after its full files: {error}")
+            return self._give_up(_AFTER_FAILURE)
+
+    def close(self) -> None:
+        """Let go of what is half done; a next step begins again."""
+        if self._compression is not None:
+            self._compression.abandon()
+        if self._turn is not None:
+            self._turn.release()
+        self._begin()
+
+    def after_fork(self) -> None:
+        """Let go, in a forked child, of what its parent goes on with."""
+        if self._compression is not None:
+            self._compression.after_fork()
+        if self._turn is not None:
+            self._turn.after_fork()
+        self.compressed = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._is_asked = True  # a dead process may have left work
+        self._is_first = True
+        self._again_at = _NEVER
+        self._compression: Compression | None = None
+        self._rest: list[str] = []  # segments to be compressed, the newest first
+
+    def _step(self, care: Care) -> float | None:
+        if self._compression is not None:
+            if not self._compression.step():
+                self._compression = None
+                self.compressed += 1
+            return 0
+        if self._rest:
+            path = os.path.join(care.directory, self._rest.pop())
+            self._compression = Compression(path, care.aside.path, care.policy.mode)
+            return 0
+        now = self._clock()
+        if self._is_asked or now >= self._again_at:
+            return self._look_around(care)
+        if self._turn is not None:
+            self._turn.release()
+            self._turn = None
+        return self._again_at - now if care.policy.limits.max_age else None
+
+    def _look_around(self, care: Care) -> float | None:
+        """Find out what there is to do, and begin with it if it is our turn."""
+        if any(self._plan(care)):
+            turn = self._turn or Turn(care.aside.path)
+            if not turn.take():
+                return _HIS_TURN
+            self._turn = turn
+            plan = self._plan(care)  # again: another process may just have done it
+            if self._is_first:
+                clear(care.aside.path)
+            for entry in plan.torn:
+                path = os.path.join(care.directory, entry)
+                ActiveFile(path, care.policy, self._on_trouble, care.aside).mend()
+            for entry in plan.gone:
+                self._remove(os.path.join(care.directory, entry))
+            self._rest = plan.whole[::-1]
+        self._is_asked = self._is_first = False
+        self._again_at = (
+            self._clock() + _BETWEEN if care.policy.limits.max_age else _NEVER
+        )
+        return 0
+
+    def _plan(self, care: Care) -> _Plan:
+        sizes = _sizes(care.directory)
+        gone = superfluous(
+            care.name,
+            sizes,
+            care.policy.limits,
+            active_size=sizes.get(care.name, 0),
+            active_first=_first_time(os.path.join(care.directory, care.name)),
+            now=self._clock(),
+        )
+        raw = unfinished(care.name, sizes.keys() - gone)
+        torn = []
+        if self._is_first:
+            torn = [
+                each for each in raw if _is_torn(os.path.join(care.directory, each))
+            ]
+        return _Plan(gone, torn, raw if care.policy.compression == GZIP else [])
+
+    def _remove(self, path: str) -> None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._on_trouble("remove", f"cannot remove a full file: {error}")
+
+    def _give_up(self, pause: float) -> float:
+        self.close()
+        return pause
+
+
+def _sizes(directory: str) -> dict[str, int]:
+    """Return the files in *directory*, and how many bytes each has."""
+    sizes = {}
+    with os.scandir(directory) as found:
+        for entry in found:
+            with suppress(FileNotFoundError):  # removed in this moment
+                if entry.is_file(follow_symlinks=False):
+                    sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+    return sizes
+
+
+def _is_torn(path: str) -> bool:
+    """Whether a power cut left half a line, or none, at the end of a file."""
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    return False
+
+
+def _first_time(path: str) -> float | None:
+    """Return when the first line of the file at *path* was written, if it tells."""
+    with suppress(OSError), open(path, "rb") as file:
+        return names.time_of_line(file.read(_LOOK_FOR_TIME))
+    return None
