@@ -1026,8 +1026,9 @@ class TestTurn:
         """
         A folder that cannot be made is an error.
         """
-        with pytest.raises(FileNotFoundError):
-            Turn(str(tmp_path / "none" / ".bot.log.d")).take()
+        (tmp_path / "file").touch()
+        with pytest.raises(NotADirectoryError):
+            Turn(str(tmp_path / "file" / ".bot.log.d")).take()
 
     def test_planted_link(self, turn: Turn, tmp_path: Path) -> None:
         """

@@ -22,7 +22,7 @@ import stat
 import zlib
 from contextlib import contextmanager, suppress
 
-from chimera_log.files import names
+from chimera_log.files import names, opening
 from chimera_log.files.syscalls import Ordinary
 
 TYPE_CHECKING = False
@@ -166,7 +166,7 @@ class Compression:
 
     def _open_partial(self, segment: os.stat_result) -> int:
         """Make a temporary file with the segment's owner and the mode asked for."""
-        _make(self._folder)
+        opening.make_directory(self._folder, 0o750)
         # Each has its own: one that another process also wrote to, or began again,
         # could be put in place empty.
         partial = os.path.join(self._folder, os.urandom(8).hex() + _SUFFIX)
@@ -238,8 +238,9 @@ class Turn:
         """
         if self._fd >= 0:
             return True
-        _make(self._folder)
-        fd = os.open(os.path.join(self._folder, "maintenance"), _CREATE, 0o640)
+        opening.make_directory(self._folder, 0o750)
+        path = os.path.join(self._folder, "maintenance")
+        fd = opening.open_or_make(path, opening.FLAGS | opening.NOFOLLOW, 0o640)
         try:
             is_ours = self._calls.try_lock(fd)
         except OSError:
@@ -297,11 +298,6 @@ def clear(folder: str) -> None:
             if entry.endswith(_SUFFIX):
                 with suppress(OSError):
                     os.unlink(os.path.join(folder, entry))
-
-
-def _make(folder: str) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(folder, 0o750)
 
 
 def _chunks(fd: int) -> Iterator[bytes]:
