@@ -64,12 +64,13 @@ _threads = Threads(_syncer.wake, _maintainer.wake)
 
 @at_exit(FILES)
 def _at_exit() -> None:
-    # What is half compressed goes on at the next start.
-    _maintainer.stop(CLOSE_TIMEOUT)
+    # What is half compressed is begun again at the next start.
+    is_stopped = _maintainer.stop(CLOSE_TIMEOUT)
     for segments in list(all_segments):
         segments.at_exit()
-    _syncer.finish(CLOSE_TIMEOUT)
-    _syncer.stop(CLOSE_TIMEOUT)
+        segments.sync()
+        if is_stopped:
+            segments.rest()
 
 
 def _after_fork() -> None:

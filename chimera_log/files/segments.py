@@ -123,8 +123,9 @@ class Segments(RotatedFile):
     def flush(self) -> bool:
         """Try to write what waits; whether nothing waits any more."""
         with self._lock:
+            waited = len(self._waiting)
             is_written = self._flush()
-        if is_written:
+        if waited and is_written:
             self._see_to_disk()
         return is_written
 

@@ -75,8 +75,9 @@ class Upkeep:
             return self._step(care)
         except BlockingIOError:  # somebody holds a segment's lock
             return self._give_up(_HIS_TURN)
-        except OSError as error:
-            self._on_trouble("compress", f"cannot look after its full files: {error}")
+        except Exception as error:
+            what = f"cannot look after its full files: {error}"
+            self._on_trouble("compress", what)
             return self._give_up(_AFTER_FAILURE)
 
     def close(self) -> None:
@@ -113,20 +114,23 @@ class Upkeep:
             path = os.path.join(care.directory, self._rest.pop())
             self._compression = Compression(path, care.aside.path, care.policy.mode)
             return 0
-        now = self._clock()
-        if self._is_asked or now >= self._again_at:
+        if self._is_asked or self._clock() >= self._again_at:
             return self._look_around(care)
         if self._turn is not None:
             self._turn.release()
             self._turn = None
-        return self._again_at - now if care.policy.limits.max_age else None
+        return None if self._again_at == _NEVER else self._again_at - self._clock()
 
     def _look_around(self, care: Care) -> float | None:
         """Find out what there is to do, and begin with it if it is our turn."""
+        self._is_asked = False  # before: what is rotated from here on asks again
+        self._again_at = _NEVER
+        if care.policy.limits.max_age:
+            self._again_at = self._clock() + _BETWEEN
         if any(self._plan(care)):
             turn = self._turn or Turn(care.aside.path)
             if not turn.take():
-                return _HIS_TURN
+                return self._give_up(_HIS_TURN)
             self._turn = turn
             plan = self._plan(care)  # again: another process may just have done it
             if self._is_first:
@@ -137,10 +141,7 @@ class Upkeep:
             for entry in plan.gone:
                 self._remove(os.path.join(care.directory, entry))
             self._rest = plan.whole[::-1]
-        self._is_asked = self._is_first = False
-        self._again_at = (
-            self._clock() + _BETWEEN if care.policy.limits.max_age else _NEVER
-        )
+        self._is_first = False
         return 0
 
     def _plan(self, care: Care) -> _Plan:
@@ -170,7 +171,10 @@ class Upkeep:
             self._on_trouble("remove", f"cannot remove a full file: {error}")
 
     def _give_up(self, pause: float) -> float:
+        """Begin again after *pause* seconds, unless somebody asks before."""
         self.close()
+        self._is_asked = False
+        self._again_at = self._clock() + pause
         return pause
 
 
