@@ -19,6 +19,7 @@ Nothing here knows records, formats or `logging`.
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 import weakref
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _LOOK_FOR_TIME = 100  # bytes at a file's beginning
 _AT_ONCE = 64 * 1024  # bytes of many lines that go out in one call
+# The same for a pipe, which takes them whole, whoever else writes to it.
+_IN_ONE_PIECE = getattr(select, "PIPE_BUF", 512)
 
 
 # What happened to a file since this process opened it.
@@ -145,8 +148,7 @@ class Segments(ActiveFile):
             except OSError as error:
                 self._trouble("rotate", "cannot rotate", error)
             finally:
-                self._release()
-                self._busy = False
+                self._end_turn()
             self.flush()  # lines that came meanwhile
 
     def close(self) -> None:
@@ -210,11 +212,16 @@ class Segments(ActiveFile):
             self._trouble("write", "cannot write, will try again", error)
             return False
         finally:
-            self._release()
-            self._busy = False
+            self._end_turn()
         _unwritten.discard(self)
         # One more may have come while the lock was let go of.
         return not self._waiting or self._write_waiting()
+
+    def _end_turn(self) -> None:
+        try:
+            self._release()
+        finally:
+            self._busy = False  # also if a signal handler raised meanwhile
 
     def _write_first(self) -> None:
         """Write the lines that wait longest; what is written waits no more."""
@@ -236,7 +243,7 @@ class Segments(ActiveFile):
         """Return how many of the lines that wait go into one write."""
         if self._late:  # as much as a disk that is nearly full can take
             return 1
-        limit = _AT_ONCE
+        limit = _AT_ONCE if self._is_regular else _IN_ONE_PIECE
         if self._is_locked and self.policy.max_bytes > 0:
             limit = min(limit, self.policy.max_bytes - self._size)
         count, size = 1, len(self._waiting[0])
