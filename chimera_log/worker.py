@@ -47,7 +47,8 @@ class Worker:
             work of many.
         idle: Seconds that the thread stays when there is nothing to do.
         in_caller: Whether the job is run by whoever wakes the worker where there
-            can be no thread; otherwise it waits for better times.
+            can be no thread; otherwise it waits for better times, as it does after
+            a fork that ended the thread until the worker is woken again.
     """
 
     def __init__(
@@ -120,6 +121,8 @@ class Worker:
         if thread is not threading.current_thread():
             thread.join(timeout)
         self._is_stopping = False
+        if self._asked != self._answered:  # somebody waits in `finish`
+            self.wake()
         return not thread.is_alive()
 
     def after_fork(self) -> None:
@@ -153,27 +156,37 @@ class Worker:
             return self._thread
 
     def _begin_thread(self) -> None:
+        if _is_over:
+            if self._in_caller:
+                self._work_here()
+            return
+        # Made before anybody looks: a signal handler that comes meanwhile may begin
+        # a thread, too.
+        thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         with self._lock:
             if self._thread is not None:
                 return
-            if not _is_over:
-                thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-                self._thread = thread  # before it is seen by a signal handler
-                try:
-                    thread.start()
-                except RuntimeError:  # no more threads, or none any more
+            self._thread = thread
+            is_begun = False
+            try:
+                thread.start()
+                is_begun = True
+            except RuntimeError:  # no more threads, or none any more
+                pass
+            finally:
+                if not is_begun:  # also if a signal handler raised
                     self._thread = None
-                else:
-                    return
-        if self._in_caller:
+        if not is_begun and self._in_caller:
             self._work_here()
 
     def _run(self) -> None:
         """Work and sleep in turns, until there was nothing to do for a while."""
-        goes_on = True
+        with self._lock:  # whoever begins the thread may have given it up
+            goes_on = self._thread is threading.current_thread()
         while goes_on:
-            asked = self._asked
+            # In this order: whoever asks after this calls after that.
             self._is_called = False
+            asked = self._asked
             with self._working:
                 pause = self._call_job()
             if pause != 0:
@@ -205,15 +218,16 @@ class Worker:
 
     def _work_here(self) -> None:
         """Run the job in the calling thread, unless somebody is stuck in it."""
-        if not self._working.acquire(timeout=0 if _is_over else _AFTER_FAILURE):
-            return
-        try:
-            asked = self._asked
-            while self._call_job() == 0:
-                pass
-        finally:
-            self._working.release()
-        self._answer(asked)
+        # Whoever finds somebody at work leaves it to him, who looks again afterwards.
+        while self._is_called and self._working.acquire(blocking=False):
+            try:
+                self._is_called = False
+                asked = self._asked
+                while self._call_job() == 0:
+                    pass
+            finally:
+                self._working.release()
+            self._answer(asked)
 
     def _call_job(self) -> float | None:
         try:
@@ -256,6 +270,8 @@ def at_exit(phase: int) -> Callable[[Callable[[], object]], Callable[[], object]
 @atexit.register
 def _exit() -> None:
     global _is_over  # noqa: PLW0603  a process ends once
+    if _is_over:  # a multiprocessing child of Python 3.13 may call twice
+        return
     _is_over = True
     for _, function in _exit_functions:
         function()
@@ -295,8 +311,10 @@ def stop_all(timeout: float) -> None:
 
 
 def _after_fork_in_parent() -> None:
+    # The others wait until there is a reason: Python 3.12 warns of forking beside
+    # threads, and counts those that are begun here.
     for worker in list(_workers):
-        if worker._is_called:  # or interrupted in its work
+        if worker._is_called and worker._in_caller:
             worker.wake()
 
 
@@ -315,5 +333,5 @@ if hasattr(os, "register_at_fork"):
     )
 # What `concurrent.futures` uses to end its threads; private, but there is no other
 # moment at which a multiprocessing child of Python 3.12 could be told that it ends.
-with suppress(AttributeError):
+with suppress(AttributeError, RuntimeError):  # the process is ending already
     threading._register_atexit(_main_thread_ended)  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import logging.handlers
 import os
 import stat
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,14 @@ from chimera_log import ConfigError, JsonFormatter, RotatingFileHandler
 from chimera_log.files import engines as engines_module
 from chimera_log.files import lines as lines_module
 from chimera_log.files.policy import Threads
+from chimera_log.files.segments import Segments
 from chimera_log.files.syscalls import Keeping, Ordinary
 from chimera_log.report import Reporter
 from tests.conftest import record
 from tests.logs import refusing
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterator
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -540,3 +543,104 @@ class TestOptions:
             RotatingFileHandler("bot.log", **options)
 
         assert str(caught.value).startswith(f"{option}: {value!r}")
+
+
+class TestWriter:
+    """``writer: thread``."""
+
+    def test_written(self, make: Handlers) -> None:
+        """
+        What was logged is in the file after `flush`, in order, and rotated.
+        """
+        handler = make(writer="thread", maxBytes=1_000, backupCount=99)
+        handler.setFormatter(None)
+        for number in range(1_000):
+            handler.handle(record("%d", number))
+        handler.flush()
+
+        full = sorted(make.path.parent.glob("bot.log.*"), key=lambda each: each.suffix)
+        lines = b"".join(each.read_bytes() for each in [*full, make.path]).split()
+        assert [b"%d" % number for number in range(1_000)] == lines
+        assert all(each.stat().st_size <= 1_000 for each in full)
+        assert len(full) > 1
+
+    def test_another_thread(
+        self, make: Handlers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        It is not the caller who writes.
+        """
+        handler = make(writer="thread")
+        threads = []
+        append_all = Segments.append_all
+
+        def noted(segments: Segments, lines: deque[bytes]) -> None:
+            threads.append(threading.current_thread())
+            append_all(segments, lines)
+
+        monkeypatch.setattr(Segments, "append_all", noted)
+        handler.handle(record())
+        handler.flush()
+
+        assert threads
+        assert threading.current_thread() not in threads
+
+    def test_close(self, make: Handlers) -> None:
+        """
+        Closing writes what waits; a record that still comes is written, too.
+        """
+        handler = make(writer="thread")
+        handler.setFormatter(None)
+        handler.handle(record("a"))
+        handler.close()
+        assert ["a"] == make.events
+        handler.handle(record("b"))
+        handler.close()
+
+        assert ["a", "b"] == make.events
+
+    def test_statistics(self, make: Handlers) -> None:
+        """
+        What waits for the thread, and what was dropped there, is counted.
+        """
+        handler = make(writer="thread", max_queue_size=1, when_full="drop_newest")
+        outlet = handler._outlet
+        assert outlet is not None
+        with outlet._turn:  # the thread is stuck
+            for _ in range(9):
+                handler.handle(record())
+            found = handler.statistics()
+        handler.flush()
+
+        assert (0, 9) == (found.written, found.waiting + found.dropped)
+        assert found.waiting == handler.statistics().written
+
+    def test_caller(self, make: Handlers) -> None:
+        """
+        By default there is no thread.
+        """
+        handler = make()
+        before = threading.enumerate()
+        handler.handle(record())
+
+        assert 1 == handler.statistics().written
+        assert before == threading.enumerate()
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"writer": "nobody"},
+            {"max_queue_size": 0},
+            {"max_queue_bytes": "many"},
+            {"when_full": "explode"},
+            {"close_timeout": -1},
+        ],
+        ids=lambda options: next(iter(options)),
+    )
+    def test_bad_option(self, options: dict[str, Any]) -> None:
+        """
+        An option that cannot work is named, also where no thread is used.
+        """
+        (name,) = options
+        with pytest.raises(ConfigError, match=name):
+            RotatingFileHandler("bot.log", **options)

@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -234,6 +235,131 @@ class TestAppend:
         assert stat.S_ISCHR(log.path.stat().st_mode)
         assert [] == log.troubles
         assert 2 == segments.statistics().written
+
+
+class TestAppendAll:
+    """Many lines, as a thread hands them over."""
+
+    def test_one_call(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Lines that fit together are written in one call, and taken away.
+        """
+        segments = log.open(max_bytes=1_000)
+        calls = []
+        write = segments._write
+
+        def noted(lines: bytes, count: int) -> None:
+            calls.append(count)
+            write(lines, count)
+
+        monkeypatch.setattr(segments, "_write", noted)
+        lines = deque([b"a\n", b"b\n", b"c\n"])
+        segments.append_all(lines)
+
+        assert ([3], deque()) == (calls, lines)
+        assert [b"a\nb\nc\n"] == log.contents
+        assert (3, 6) == segments.statistics()[:2]
+
+    @given(
+        st.lists(st.binary(max_size=12).map(lambda line: line.hex().encode() + b"\n")),
+        st.integers(1, 60),
+        st.integers(1, 5),
+    )
+    def test_as_one_by_one(
+        self, lines: list[bytes], max_bytes: int, max_waiting: int
+    ) -> None:
+        """
+        The files are the same as if each line had come alone.
+        """
+        found = []
+        for together in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                log = Log(Path(folder), max_bytes=max_bytes, max_waiting=max_waiting)
+                segments = log.open()
+                if together:
+                    segments.append_all(deque(lines))
+                for line in [] if together else lines:
+                    segments.append(line)
+                found.append(log.contents if lines else [])
+                log.close()
+
+        assert found[0] == found[1]
+
+    def test_large(self, log: Log) -> None:
+        """
+        So are the counts of more than one call takes.
+        """
+        segments = log.open(max_bytes=0)
+        segments.append_all(deque([bytes(999) + b"\n"] * 200))
+
+        assert (200, 200_000) == segments.statistics()[:2]
+        assert 200_000 == log.path.stat().st_size
+
+    def test_pipe(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A pipe gets at once what it takes whole, whoever else writes to it.
+        """
+        os.mkfifo(log.path)
+        reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            segments = log.open()
+            sizes = []
+            write = segments._write_line
+
+            def noted(lines: bytes) -> None:
+                sizes.append(len(lines))
+                write(lines)
+
+            monkeypatch.setattr(segments, "_write_line", noted)
+            segments.append_all(deque([bytes(999) + b"\n"] * 9))
+            assert 9_000 == len(os.read(reader, 10_000))
+        finally:
+            os.close(reader)
+
+        assert [4_000, 4_000, 1_000] == sizes
+
+    def test_refused(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Lines that cannot be written wait, as many as may; the others are dropped.
+        """
+        segments = log.open(max_waiting=2, max_bytes=0)
+        with monkeypatch.context() as patch:
+            patch.setattr(segments, "_write_line", refusing(errno.ENOSPC))
+            lines = deque([b"%d\n" % number for number in range(5)])
+            segments.append_all(lines)
+            assert deque() == lines
+            found = segments.statistics()
+            assert (2, 3) == (found.waiting, found.dropped)
+        segments.append_all(deque([b"5\n"]))
+
+        assert [b"0\n", b"1\n", b"5\n"] == log.lines
+        assert 2 == segments.statistics().retried
+
+
+class TestSignalHandler:
+    """A signal handler that raises, as one that calls `sys.exit` does."""
+
+    @pytest.mark.parametrize("call", ["append", "rotate"])
+    def test_raises_at_the_end(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        """
+        Raised while the lock is let go of, it keeps no later line from the file.
+        """
+        segments = log.open(max_bytes=0)
+        release = segments._release
+
+        def interrupted() -> None:
+            release()
+            raise SystemExit
+
+        with monkeypatch.context() as patch:
+            patch.setattr(segments, "_release", interrupted)
+            with pytest.raises(SystemExit):
+                segments.append(b"a\n") if call == "append" else segments.rotate()
+
+        assert segments.append(b"b\n")
+        assert b"b\n" == log.lines[-1]
 
 
 class TestRotate:

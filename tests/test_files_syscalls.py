@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import runpy
+import socket
 import struct
 import sys
 import textwrap
@@ -27,7 +28,10 @@ from chimera_log.files.syscalls import (
     Keeping,
     Look,
     Ordinary,
+    OthersFile,
+    OthersPipe,
     calls_for,
+    write_at_once_for,
 )
 from tests.integration.support import Done, run_python
 from tests.logs import held, is_unlocked, refusing
@@ -401,6 +405,140 @@ def test_sub_interpreter(tmp_path: Path) -> None:
 
     # A measuring tool may complain on stderr.
     assert (0, b"True\nFalse\n") == (done.code, done.stdout)
+
+
+class TestWriteAtOnce:
+    """The write to what somebody else opened, which nobody can hold up."""
+
+    @pytest.fixture
+    def pipe(self) -> Iterator[tuple[int, int]]:
+        """Return a pipe's two ends."""
+        ends = os.pipe()
+        yield ends
+        for end in ends:
+            os.close(end)
+
+    def written(self, write: Any, fd: int, data: bytes) -> int:
+        """Return how many bytes of *data* were taken."""
+        taken: list[int] = []
+        write(fd, data, taken)
+        assert len(taken) <= 1
+        return max([0, *taken])
+
+    def test_pipe(self, pipe: tuple[int, int]) -> None:
+        """
+        A pipe takes what it has room for, and nothing when it is full.
+        """
+        reading, writing = pipe
+        write = write_at_once_for(writing)
+        assert 5 == self.written(write, writing, b"12345")
+        assert b"12345" == os.read(reading, 10)
+
+        size = self.written(write, writing, bytes(1_000_000))
+        assert 0 < size < 1_000_000
+        assert 0 == self.written(write, writing, b"1")
+        assert size == len(os.read(reading, 1_000_000))
+
+    def test_socket(self) -> None:
+        """
+        A socket is written the same way.
+        """
+        here, there = socket.socketpair()
+        with here, there:
+            write = write_at_once_for(here.fileno())
+            assert 5 == self.written(write, here.fileno(), b"12345")
+            assert b"12345" == there.recv(10)
+
+    def test_no_reader(self) -> None:
+        """
+        One that nobody reads takes nothing.
+        """
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            assert 0 == self.written(OthersPipe().write_at_once, writing, b"1")
+        finally:
+            os.close(writing)
+
+    def test_file(self, fd: int, path: Path) -> None:
+        """
+        A file takes what is not too long.
+        """
+        write = write_at_once_for(fd)
+        assert 5 == self.written(write, fd, b"12345")
+        assert 0 == self.written(write, fd, bytes(MAX_KEPT_WRITE + 1))
+        assert MAX_KEPT_WRITE == self.written(write, fd, bytes(MAX_KEPT_WRITE))
+
+        assert 5 + MAX_KEPT_WRITE == path.stat().st_size
+
+    def test_other_file(self, fd: int, path: Path, pipe: tuple[int, int]) -> None:
+        """
+        Where the descriptor means something else by now, nothing is written.
+        """
+        write = write_at_once_for(fd)
+        os.dup2(pipe[1], fd)
+
+        assert 0 == self.written(write, fd, b"1")
+        assert 0 == path.stat().st_size
+
+    def test_closed_file(self, fd: int) -> None:
+        """
+        Nor where it means nothing any more.
+        """
+        assert 0 == self.written(OthersFile(fd).write_at_once, CLOSED, b"1")
+
+    def test_slow_file(self, fd: int) -> None:
+        """
+        After a slow write nothing is written for ten seconds.
+        """
+        calls = OthersFile(fd)
+        now, times = 0.0, [0.0, SLOW_WRITE + 0.001]
+        calls._clock = lambda: times.pop(0) if times else now
+        assert 1 == self.written(calls.write_at_once, fd, b"1")
+        now = SLOW_WRITE + SLOW_PAUSE
+        assert 0 == self.written(calls.write_at_once, fd, b"2")
+        now += 0.001
+
+        assert 1 == self.written(calls.write_at_once, fd, b"3")
+
+    def test_terminal(self) -> None:
+        """
+        A terminal has no such write.
+        """
+        ends = os.openpty()
+        try:
+            assert write_at_once_for(ends[1]) is None
+        finally:
+            for end in ends:
+                os.close(end)
+
+    def test_foreign(self, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Nor has a file of another machine.
+        """
+        monkeypatch.setattr(syscalls, "_file_system", lambda _: 0x6969)
+
+        assert write_at_once_for(fd) is None
+
+    def test_other_systems(
+        self, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Nor has anything on another system.
+        """
+        monkeypatch.setattr(sys, "platform", "darwin")
+
+        assert write_at_once_for(pipe[1]) is None
+
+    def test_no_call(
+        self, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Nor where the C library lacks the call.
+        """
+        monkeypatch.setattr(ctypes, "PyDLL", lambda *_, **__: SimpleNamespace())
+
+        assert write_at_once_for(pipe[1]) is None
 
 
 class TestFileSystem:

@@ -961,7 +961,7 @@ class TestFork:
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", refusing(errno.ENOSPC))
             opened[0].append(b"y\n")
-        engines_module._after_fork()
+        engines_module._after_fork_in_child()
 
         assert [-1, -1, -1] == [segments._fd for segments in opened]
         assert [True, True, True] == [segments.flush() for segments in opened]

@@ -73,10 +73,17 @@ def _at_exit() -> None:
             segments.rest()
 
 
-def _after_fork() -> None:
+def _after_fork_in_parent() -> None:
+    for segments in list(all_segments):
+        segments.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
     for segments in list(all_segments):
         segments.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

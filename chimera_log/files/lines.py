@@ -75,7 +75,7 @@ class LineHandler(logging.Handler):
                 f"chimera_log: {name}",
                 bounds,
                 self._write_lines,
-                lambda what: self._report("lost", what),
+                self._report,
                 self._write_at_once,
             )
 

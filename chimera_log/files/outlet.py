@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections import deque, namedtuple
 
@@ -24,6 +25,7 @@ BLOCK, DROP_OLDEST, DROP_NEWEST = WHEN_FULL = ("block", "drop_oldest", "drop_new
 
 _LINGER = 0.001  # seconds that the thread lets lines gather
 _IDLE = 1.0  # seconds that it stays when there are none
+_FORK_TIMEOUT = 0.25  # seconds that a fork waits for what is not yet written
 _LOOK_AGAIN = 1.0  # seconds between two looks of a caller that waits for room
 
 # What a queue may hold, and what happens then.
@@ -102,7 +104,8 @@ class Outlet:
         bounds: What may wait.
         write: Writes lines, in the thread, and takes each from the left of the
             deque when it needs no more writing.
-        on_loss: Told what was lost, in words.
+        on_loss: Told the kind of loss (``lost`` or ``exit``) and, in words, what
+            was lost.
         write_at_once: Does the same, in the caller, as far as that can be done
             without waiting.  What is written so is safe even if the process is
             killed in the next moment.
@@ -113,7 +116,7 @@ class Outlet:
         name: str,
         bounds: Bounds,
         write: Callable[[deque[bytes]], object],
-        on_loss: Callable[[str], object],
+        on_loss: Callable[[str, str], object],
         write_at_once: Callable[[deque[bytes]], object] | None = None,
     ) -> None:
         self._write_at_once = write_at_once
@@ -142,16 +145,21 @@ class Outlet:
             self._lose(dropped, "the queue is full")
         self._worker.wake()
 
-    def flush(self) -> bool:
+    def flush(self, timeout: float | None = None) -> bool:
         """
         Wait until what was put before is written.
 
+        Args:
+            timeout: Seconds to wait at most; `Bounds.close_timeout` by default.
+
         Returns:
-            Whether it was, within `Bounds.close_timeout`.
+            Whether it came so far.
         """
         if not len(self):
             return True
-        return not self._is_given_up and self._worker.finish(self._bounds.close_timeout)
+        if timeout is None:
+            timeout = self._bounds.close_timeout
+        return not self._is_given_up and self._worker.finish(timeout)
 
     def close(self) -> None:
         """Write what waits, and end the thread; the next `put` begins another."""
@@ -165,7 +173,12 @@ class Outlet:
         self.close()
         if len(self):
             self._is_given_up = True
-            self._lose(len(self), "the process ends")
+            self.dropped += len(self)
+        if self.dropped:
+            # Of a kind of its own: the last word is not held back.
+            self._on_loss(
+                "exit", f"the process ends; {self.dropped} records not written"
+            )
 
     def after_fork(self) -> None:
         """Start clean in a forked child: what waits is its parent's."""
@@ -220,7 +233,7 @@ class Outlet:
     def _lose(self, count: int, why: str) -> None:
         with self._counting:
             self.dropped += count
-        self._on_loss(f"{why}; {self.dropped} records not written so far")
+        self._on_loss("lost", f"{why}; {self.dropped} records not written so far")
 
 
 _outlets: weakref.WeakSet[Outlet] = weakref.WeakSet()
@@ -232,10 +245,19 @@ def _at_exit() -> None:
         outlet.at_exit()
 
 
+def _before_fork() -> None:
+    # A parent may end right after the fork, as one that becomes a daemon does.
+    deadline = time.monotonic() + _FORK_TIMEOUT
+    for outlet in list(_outlets):
+        outlet.flush(max(deadline - time.monotonic(), 0))
+
+
 def _after_fork() -> None:
     for outlet in list(_outlets):
         outlet.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    # Before the worker's own function, which ends the thread: that is what the order
+    # of imports means.
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

@@ -21,6 +21,7 @@ that `engines` has.  Nothing here knows records, formats or `logging`.
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 import weakref
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 _AT_ONCE = 64 * 1024  # bytes of many lines that go out in one call
 _RETRY = 1.0  # seconds until lines that could not be written are tried again
 _LOOK_AT_DISK = 1.0  # seconds between two looks at how full it is
+# The same for a pipe, which takes them whole, whoever else writes to it.
+_IN_ONE_PIECE = getattr(select, "PIPE_BUF", 512)
 
 
 class Segments(RotatedFile):
@@ -145,8 +148,7 @@ class Segments(RotatedFile):
             except OSError as error:
                 self._trouble("rotate", "cannot rotate", error)
             finally:
-                self._release()
-                self._busy = False
+                self._end_turn()
             self._flush()  # lines that came meanwhile
 
     def close(self) -> None:
@@ -230,6 +232,12 @@ class Segments(RotatedFile):
                 unwritten.discard(self)
                 self._counts["dropped"] += lost
                 self.on_trouble("lost", f"{lost} records could not be written; lost")
+
+    def after_fork_in_parent(self) -> None:
+        """Have the next line wake the threads, which ended before the fork."""
+        self._is_watched = False
+        if self._is_sync_asked:
+            self._threads.sync()
 
     def after_fork(self) -> None:
         """
@@ -345,11 +353,16 @@ class Segments(RotatedFile):
             self._threads.maintain()
             return False
         finally:
-            self._release()
-            self._busy = False
+            self._end_turn()
         unwritten.discard(self)
         # One more may have come while the lock was let go of.
         return not self._waiting or self._write_waiting()
+
+    def _end_turn(self) -> None:
+        try:
+            self._release()
+        finally:
+            self._busy = False  # also if a signal handler raised meanwhile
 
     def _write_first(self) -> None:
         """Write the lines that wait longest; what is written waits no more."""
@@ -371,7 +384,7 @@ class Segments(RotatedFile):
         """Return how many of the lines that wait go into one write."""
         if self._late:  # as much as a disk that is nearly full can take
             return 1
-        limit = _AT_ONCE
+        limit = _AT_ONCE if self._is_regular else _IN_ONE_PIECE
         if self._is_locked and self.policy.max_bytes > 0:
             limit = min(limit, self.policy.max_bytes - self._size)
         count, size = 1, len(self._waiting[0])

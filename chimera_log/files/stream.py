@@ -19,14 +19,16 @@ from chimera_log.files.syscalls import write_at_once_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
+
+    from chimera_log.files.syscalls import WriteAtOnce
 
     _StreamHandler = logging.StreamHandler[Any]
 else:
     _StreamHandler = logging.StreamHandler
 
-_AT_ONCE = 64 * 1024  # bytes; what a pipe holds
+# Bytes that a pipe takes whole or not at all, whoever else writes to it.
+_AT_ONCE = getattr(select, "PIPE_BUF", 512)
 _LOOK_AGAIN = 1000  # milliseconds between two looks at a pipe that is full
 
 # What happened to a stream's lines since this process began.
@@ -134,7 +136,7 @@ class StreamHandler(LineHandler, _StreamHandler):
         self._is_torn = False  # whether the line that comes first is half out
         self._owes_line_feed = False  # after half of a line that was given up
         self._known: int | None = None  # the descriptor that this is for:
-        self._write_some_at_once: Callable[[int, bytes], int] | None = None
+        self._at_once: WriteAtOnce | None = None
 
     def _write_line(self, line: bytes) -> None:
         self.acquire()
@@ -142,7 +144,7 @@ class StreamHandler(LineHandler, _StreamHandler):
             self._lines.append(line)
             # A signal handler that logs while its thread is in here is not waited
             # for: the call around it writes its line too.
-            if not self._is_busy:
+            while self._lines and not self._is_busy:
                 self._is_busy = True
                 try:
                     with suppress(Exception):  # what the program itself printed
@@ -158,13 +160,14 @@ class StreamHandler(LineHandler, _StreamHandler):
             descriptor = self._descriptor()
             if self._owes_line_feed and lines:
                 lines[0] = b"\n" + lines[0]
-                self._owes_line_feed = False
             while lines:
                 if descriptor is None:
                     self._write_text(lines[0])
                     self._count(lines, len(lines[0]))
-                else:
-                    self._count(lines, _write_some(descriptor, lines))
+                    continue
+                at_once = self._at_once_for(descriptor)
+                if not at_once or not self._write_some(at_once, descriptor, lines):
+                    self._write_some(_write_and_wait, descriptor, lines)
         except Exception as error:
             self._last_error = str(error)
             self._refused += len(lines)
@@ -176,19 +179,37 @@ class StreamHandler(LineHandler, _StreamHandler):
             )
 
     def _write_at_once(self, lines: deque[bytes]) -> None:
-        """Write of the only one of *lines* what can be written without waiting."""
+        """Write of the first of *lines* what can be written without waiting."""
         with suppress(Exception):  # the thread will find it, too, and say so
             descriptor = self._descriptor()
             if descriptor is None or self._owes_line_feed:
                 return
-            if descriptor != self._known:
-                self._known = descriptor
-                self._write_some_at_once = write_at_once_for(descriptor)
-            if self._write_some_at_once is not None:
-                self._count(lines, self._write_some_at_once(descriptor, lines[0]))
+            at_once = self._at_once_for(descriptor)
+            if at_once:
+                self._write_some(at_once, descriptor, lines)
+
+    def _at_once_for(self, descriptor: int) -> WriteAtOnce | None:
+        if descriptor != self._known:
+            self._at_once = write_at_once_for(descriptor)
+            self._known = descriptor
+        return self._at_once
+
+    def _write_some(
+        self, write: WriteAtOnce, descriptor: int, lines: deque[bytes]
+    ) -> int:
+        """Write what goes out in one piece; return how many bytes were taken."""
+        taken: list[int] = []
+        try:
+            write(descriptor, _in_one_piece(lines), taken)
+        finally:
+            # Also if a signal handler raised meanwhile: written is written.
+            written = max([0, *taken])
+            self._count(lines, written)
+        return written
 
     def _count(self, lines: deque[bytes], written: int) -> None:
         """Take away from *lines* the first *written* bytes."""
+        self._owes_line_feed &= not written
         self._bytes += written
         while lines and written >= len(lines[0]):
             written -= len(lines.popleft())
@@ -216,20 +237,23 @@ class StreamHandler(LineHandler, _StreamHandler):
         return self.stream.fileno() if is_plain else None
 
 
-def _write_some(descriptor: int, lines: deque[bytes]) -> int:
-    """Write the first of *lines*; how many bytes were taken."""
-    size = count = 0
-    while count < len(lines) and size < _AT_ONCE:
+def _in_one_piece(lines: deque[bytes]) -> bytes:
+    """Return the first of *lines*: a long one, or as many as stay in one piece."""
+    size, count = len(lines[0]), 1
+    while count < len(lines) and size + len(lines[count]) <= _AT_ONCE:
         size += len(lines[count])
         count += 1
-    data = lines[0] if count == 1 else b"".join(lines[each] for each in range(count))
+    return lines[0] if count == 1 else b"".join([lines[each] for each in range(count)])
+
+
+def _write_and_wait(descriptor: int, data: bytes, taken: list[int]) -> None:
+    """Write *data* as `WriteAtOnce` does, but wait until some of it is taken."""
     try:
-        return os.write(descriptor, data)
+        taken.extend(map(os.write, (descriptor,), (data,)))
     except BlockingIOError:  # somebody made it so, and it is full
         poll = select.poll()
         poll.register(descriptor, select.POLLOUT)
         poll.poll(_LOOK_AGAIN)
-        return 0
 
 
 _handlers: weakref.WeakSet[StreamHandler] = weakref.WeakSet()

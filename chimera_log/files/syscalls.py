@@ -32,6 +32,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    # Writes to a descriptor what it takes without waiting, and appends to the list
+    # how many bytes that was (or -1: none), in one step of C: a signal handler that
+    # raises mostly does so at the end of a system call, and must not come between.
+    WriteAtOnce = Callable[[int, bytes, list[int]], object]
+
 if sys.platform != "win32":
     import fcntl
 
@@ -168,16 +173,22 @@ class OthersFile(Keeping):
         super().__init__()
         self._file = self._identity(fd)
 
-    def write(self, fd: int, data: bytes) -> int:
+    def write_at_once(self, fd: int, data: bytes, taken: list[int]) -> None:
         """
-        Write *data*; return how many of its bytes were taken.
+        Write *data*; append to *taken* how many of its bytes were taken.
 
-        None at all for a while after a slow write, and where *fd* is another file
-        by now: a pipe, perhaps, that nobody reads.
+        Nothing is written if it is long, for a while after a slow write, and where
+        *fd* is another file by now: a pipe, perhaps, that nobody reads.
         """
-        if self._clock() < self._yield_until or self._identity(fd) != self._file:
-            return 0
-        return super().write(fd, data)
+        start = self._clock()
+        if len(data) > MAX_KEPT_WRITE or start < self._yield_until:
+            return
+        if self._identity(fd) != self._file:
+            return
+        taken.extend(map(self._write, (fd,), (data,), (len(data),)))
+        now = self._clock()
+        if now - start > SLOW_WRITE:
+            self._yield_until = now + SLOW_PAUSE
 
     def _identity(self, fd: int) -> tuple[int, ...]:
         answer = self._buffer()
@@ -211,16 +222,16 @@ class OthersPipe:
         ]
         self._pwritev2.restype = ctypes.c_ssize_t
 
-    def write(self, fd: int, data: bytes) -> int:
+    def write_at_once(self, fd: int, data: bytes, taken: list[int]) -> None:
         """
-        Write what *fd* has room for; return how many bytes that was.
+        Write what *fd* has room for; append to *taken* how many bytes that was.
 
         None at all where it cannot be asked that way: a terminal, a file, a pipe
         before Linux 6.4.
         """
         vector = self._byref(self._vector(data, len(data)))
-        written: int = self._pwritev2(fd, vector, 1, _HERE, _RWF_NOWAIT)
-        return max(written, 0)
+        flags = (_RWF_NOWAIT,)
+        taken.extend(map(self._pwritev2, (fd,), (vector,), (1,), (_HERE,), flags))
 
 
 # Held while ctypes is imported: a child forked in the midst of an import by
@@ -252,11 +263,11 @@ def calls_for(fd: int) -> Ordinary:
     return Ordinary()
 
 
-def write_at_once_for(fd: int) -> Callable[[int, bytes], int] | None:
+def write_at_once_for(fd: int) -> WriteAtOnce | None:
     """
     Return a write to *fd* that nobody can hold up, if there is one.
 
-    It keeps the GIL, may take less than it was given, and may raise `OSError`.
+    It keeps the GIL, may take less than it was given, and raises nothing.
 
     Args:
         fd: Open for writing; what it means may change.
@@ -267,9 +278,9 @@ def write_at_once_for(fd: int) -> Callable[[int, bytes], int] | None:
             if not _keeping_is_safe_here():
                 return None
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-                return OthersPipe().write
+                return OthersPipe().write_at_once
             if stat.S_ISREG(mode) and _file_system(fd) in LOCAL_FILE_SYSTEMS:
-                return OthersFile(fd).write
+                return OthersFile(fd).write_at_once
         except Exception:  # noqa: S110  no ctypes, or a C library without these calls
             pass
     return None

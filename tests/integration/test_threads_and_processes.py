@@ -200,7 +200,7 @@ class TestNumbers:
                 handler.handle(record("filled"))
                 kept = list(segments(tmp_path))
                 seen += [number for number in kept if number not in seen]
-                assert seen[-2:] == kept
+                assert seen[-len(kept) :] == kept
             handler.close()
 
         assert list(range(1, len(seen) + 1)) == seen
