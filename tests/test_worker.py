@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 import threading
+import time
 from threading import Event, Semaphore, Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -162,7 +163,11 @@ class TestWake:
         A sleeper who is woken waits a little, so that more work gathers.
         """
         slept: list[float] = []
-        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=slept.append))
+        monkeypatch.setattr(
+            module,
+            "time",
+            SimpleNamespace(sleep=slept.append, monotonic=time.monotonic),
+        )
         worker = make(Job(), linger=0.5)
         assert worker.finish(PATIENCE)
         first = list(slept)
