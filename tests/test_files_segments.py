@@ -248,15 +248,15 @@ class TestAppendAll:
         calls = []
         write = segments._write
 
-        def noted(lines: bytes, count: int) -> None:
-            calls.append(count)
-            write(lines, count)
+        def noted(lines: bytes) -> None:
+            calls.append(lines)
+            write(lines)
 
         monkeypatch.setattr(segments, "_write", noted)
         lines = deque([b"a\n", b"b\n", b"c\n"])
         segments.append_all(lines)
 
-        assert ([3], deque()) == (calls, lines)
+        assert ([b"a\nb\nc\n"], deque()) == (calls, lines)
         assert [b"a\nb\nc\n"] == log.contents
         assert (3, 6) == segments.statistics()[:2]
 

@@ -65,10 +65,10 @@ class Calls(Ordinary):
     def __init__(self, before: Callable[[str], None]) -> None:
         self._before = before
 
-    def write(self, fd: int, data: bytes) -> int:
+    def write(self, fd: int, data: bytes, taken: list[int]) -> None:
         """Write, after something else."""
         self._before("write")
-        return super().write(fd, data)
+        super().write(fd, data, taken)
 
     def unlock(self, fd: int) -> None:
         """Unlock, after something else."""
@@ -268,11 +268,12 @@ class TestWriteFailure:
         outcomes = iter([outcome for outcome, _ in writes])
         write = os.write
 
-        def fail(fd: int, data: bytes) -> int:
+        def fail(fd: int, data: bytes, taken: list[int]) -> None:
             outcome = next(outcomes, "ok")
             if outcome in {"ENOSPC", "EIO"}:
                 raise OSError(getattr(errno, outcome), outcome)
-            return write(fd, data[: {"short": 1, "nothing": 0}.get(outcome)])
+            part = data[: {"short": 1, "nothing": 0}.get(outcome)]
+            taken.append(write(fd, part))
 
         lines = [
             b"%d" % number + b"x" * length + b"\n"
@@ -284,7 +285,7 @@ class TestWriteFailure:
             segments.append(b"first\n")
             m.setattr(active, "calls_for", lambda _: None)
             m.setattr(segments._calls, "write", fail)
-            m.setattr(Ordinary, "write", lambda _, fd, data: fail(fd, data))
+            m.setattr(Ordinary, "write", lambda _, *arguments: fail(*arguments))
             returned = [segments.append(line) for line in lines]
             told = len(log.troubles)
             while not segments.flush():
@@ -296,6 +297,67 @@ class TestWriteFailure:
             assert returned.count(False) <= told
             assert len(lines) + 1 == segments.statistics().written
             assert all(len(content) <= 30 for content in log.contents)
+
+
+class Stop(BaseException):
+    """What a signal handler raises that ends the process."""
+
+
+class TestHandlerRaises:
+    @pytest.mark.parametrize("is_late", [False, True])
+    def test_at_the_end_of_a_write(self, log: Log, is_late: bool) -> None:
+        """
+        A line that is in the file is written, though a signal handler raised in that
+        moment, and is not written again; one that waited is as well.
+        """
+
+        class Signalled(Ordinary):
+            def write(self, fd: int, data: bytes, taken: list[int]) -> None:
+                super().write(fd, data, taken)
+                raise Stop
+
+        segments = log.open(max_bytes=100)
+        segments.append(b"first\n")
+        if is_late:
+            segments._waiting.append(b"late\n")
+            segments._late = 1
+        segments._calls = Signalled()
+        with pytest.raises(Stop):
+            segments.append(b"second\n")
+        segments._calls = Ordinary()
+        segments.flush()
+
+        late = [b"late\n"] if is_late else []
+        assert [b"first\n", *late, b"second\n"] == log.lines
+        found = segments.statistics()
+        assert (2 + is_late, is_late, 0) == (
+            found.written,
+            found.retried,
+            found.waiting,
+        )
+
+    def test_at_the_end_of_a_write_to_a_pipe(self, log: Log) -> None:
+        """
+        The same for a pipe.
+        """
+
+        class Signalled(Ordinary):
+            def write(self, fd: int, data: bytes, taken: list[int]) -> None:
+                super().write(fd, data, taken)
+                raise Stop
+
+        os.mkfifo(log.path)
+        reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        segments = log.open()
+        segments.append(b"first\n")
+        segments._calls = Signalled()
+        with pytest.raises(Stop):
+            segments.append(b"second\n")
+        segments._calls = Ordinary()
+        segments.append(b"third\n")
+
+        assert b"first\nsecond\nthird\n" == os.read(reader, 100)
+        os.close(reader)
 
 
 class TestNested:

@@ -73,6 +73,8 @@ class ActiveFile:
         self._is_locked = False
         self._size = 0
         self._end: int | None = None  # where we left it; None: look at it first
+        self._wanted = 0  # bytes of the last write ...
+        self._taken: list[int] = []  # ... and how many of them were taken
         self._sent = 0  # bytes of a line that a pipe has taken so far
         self._is_torn = False  # a pipe was left in the middle of a line
 
@@ -168,7 +170,7 @@ class ActiveFile:
 
     def _write_locked(self, line: bytes) -> None:
         self._end = None
-        written = self._calls.write(self._fd, line)
+        written = self._send(line)
         if written < len(line):
             # The disk is full, and half a line would spoil the next one too.  Where
             # ours ends, not the file: an impatient sibling's line stays, before it
@@ -189,13 +191,14 @@ class ActiveFile:
             # that this makes, and would not skip two lines in one.
             self._size = os.fstat(self._fd).st_size
             data = line if self._is_whole() else b"\n" + line
-            if self._calls.write(self._fd, data) < len(data):
+            if self._send(data) < len(data):
                 # What follows our bytes may be a sibling's line: whoever next has
                 # the lock puts the half line aside.
                 raise self._full()
             if os.fstat(self._fd).st_nlink or self._is_at_path():
                 return
             # Rotated and removed, or compressed, since we looked: with our line.
+            self._taken.clear()
             self._close_file()
             self._open()
         raise OSError(errno.ESTALE, "removed whenever it is written to", self.path)
@@ -204,11 +207,30 @@ class ActiveFile:
         """Write one line to what takes as much as it has room for."""
         if self._is_torn:
             line = b"\n" + line
-        while self._sent < len(line):  # counted: a try that fails is gone on with
-            self._sent += self._calls.write(self._fd, line[self._sent :])
-        # Of several lines that failed together, the next ones may be taken as well.
-        self._sent -= len(line)
-        self._is_torn = False
+        self._wanted = len(line)
+        pieces: list[int] = []
+        try:
+            while self._sent + sum(pieces) < len(line):
+                rest = line[self._sent + sum(pieces) :]
+                self._calls.write(self._fd, rest, pieces)
+        finally:  # a try that fails is gone on with
+            self._sent += sum(pieces)
+            if self._sent >= len(line):
+                # Of several lines that failed together, the next may be out as well.
+                self._sent -= len(line)
+                self._is_torn = False
+                self._taken.append(len(line))
+
+    def _send(self, data: bytes) -> int:
+        """Write *data* in one call; return how many of its bytes were taken."""
+        self._taken.clear()
+        self._wanted = len(data)
+        self._calls.write(self._fd, data, self._taken)
+        return sum(self._taken)
+
+    def _is_out(self) -> bool:
+        """Whether the last write was whole, also if a signal handler raised in it."""
+        return self._taken != [] and sum(self._taken) == self._wanted
 
     def _give_up_line(self) -> None:
         """Have the next line begin anew though a pipe has taken half of this one."""

@@ -366,19 +366,28 @@ class Segments(RotatedFile):
 
     def _write_first(self) -> None:
         """Write the lines that wait longest; what is written waits no more."""
-        count, before = self._fitting(), self._counts["written"]
+        count = self._fitting()
         line = self._waiting[0]
         if count > 1:
             line = b"".join([self._waiting[each] for each in range(count)])
+        self._taken.clear()
         try:
-            self._write(line, count)
+            self._write(line)
         finally:
             # Also if a signal handler raised meanwhile: written is written.
-            for _ in range(self._counts["written"] - before):
-                self._waiting.popleft()
-                if self._late:
-                    self._late -= 1
-                    self._counts["retried"] += 1
+            if self._is_out():
+                self._count_written(count, len(line))
+
+    def _count_written(self, count: int, size: int) -> None:
+        for _ in range(count):
+            self._waiting.popleft()
+        retried = min(count, self._late)
+        self._late -= retried
+        self._counts["retried"] += retried
+        self._counts["written"] += count
+        self._counts["bytes"] += size
+        self._counts["unlocked"] += count * (self._is_regular and not self._is_locked)
+        self._durable.wrote()
 
     def _fitting(self) -> int:
         """Return how many of the lines that wait go into one write."""
@@ -395,15 +404,11 @@ class Segments(RotatedFile):
             count += 1
         return count
 
-    def _write(self, lines: bytes, count: int) -> None:
-        """Write *count* lines; all of them or nothing."""
+    def _write(self, lines: bytes) -> None:
+        """Write lines; all of them or nothing."""
         if self._is_locked and self._size and self._is_full_for(len(lines)):
             self._rotate()
         self._write_line(lines)
-        self._durable.wrote()
-        self._counts["written"] += count
-        self._counts["bytes"] += len(lines)
-        self._counts["unlocked"] += count * (self._is_regular and not self._is_locked)
 
 
 all_segments: weakref.WeakSet[Segments] = weakref.WeakSet()

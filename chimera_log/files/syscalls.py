@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     # Writes to a descriptor what it takes without waiting, and appends to the list
-    # how many bytes that was (or -1: none), in one step of C: a signal handler that
-    # raises mostly does so at the end of a system call, and must not come between.
+    # how many bytes that was (or -1: none).
     WriteAtOnce = Callable[[int, bytes, list[int]], object]
 
 if sys.platform != "win32":
@@ -85,9 +84,14 @@ class Ordinary:
             return None
         return Look(found.st_dev, found.st_ino, found.st_size)
 
-    def write(self, fd: int, data: bytes) -> int:
-        """Write *data* in one call; return how many of its bytes were taken."""
-        return os.write(fd, data)
+    def write(self, fd: int, data: bytes, taken: list[int]) -> None:
+        """
+        Write *data* in one call; append to *taken* how many of its bytes were taken.
+
+        In one step of C: a signal handler that raises mostly does so at the end of
+        a system call, and must not come between.
+        """
+        taken.extend(map(os.write, (fd,), (data,)))
 
 
 class Keeping(Ordinary):
@@ -140,25 +144,27 @@ class Keeping(Ordinary):
         inode, size, major, minor = _STATX.unpack_from(answer)
         return Look(os.makedev(major, minor), inode, size)
 
-    def write(self, fd: int, data: bytes) -> int:
+    def write(self, fd: int, data: bytes, taken: list[int]) -> None:
         """
-        Write *data* in one call; return how many of its bytes were taken.
+        Write *data* in one call; append to *taken* how many of its bytes were taken.
 
         Gives up the GIL for long data, and for `SLOW_PAUSE` seconds after a
         write that took longer than `SLOW_WRITE`.
         """
         start = self._clock()
         if len(data) > MAX_KEPT_WRITE or start < self._yield_until:
-            return super().write(fd, data)
-        written: int = self._write(fd, data, len(data))
-        if written < 0:
+            super().write(fd, data, taken)
+            return
+        taken.extend(map(self._write, (fd,), (data,), (len(data),)))
+        if taken[-1] < 0:
             # Nothing was taken.  The ordinary call fails the same way, or, after
             # a signal, does not.
-            return super().write(fd, data)
+            taken.pop()
+            super().write(fd, data, taken)
+            return
         now = self._clock()
         if now - start > SLOW_WRITE:
             self._yield_until = now + SLOW_PAUSE
-        return written
 
 
 class OthersFile(Keeping):
