@@ -290,6 +290,13 @@ def unfinished(name: str, entries: Iterable[str]) -> list[str]:
     return [entry for _, entry in numbered]
 
 
+def leftovers(folder: str) -> list[str]:
+    """Return the temporary files in the hidden *folder*, of the living and the dead."""
+    with suppress(OSError):
+        return [entry for entry in os.listdir(folder) if entry.endswith(_SUFFIX)]
+    return []
+
+
 def clear(folder: str) -> None:
     """
     Remove what dead compressors left in the hidden *folder*, as far as possible.
@@ -297,11 +304,9 @@ def clear(folder: str) -> None:
     For the process alone whose `Turn` it is, before it begins: another one's work
     would fail, and begin again.
     """
-    with suppress(OSError):
-        for entry in os.listdir(folder):
-            if entry.endswith(_SUFFIX):
-                with suppress(OSError):
-                    os.unlink(os.path.join(folder, entry))
+    for entry in leftovers(folder):
+        with suppress(OSError):
+            os.unlink(os.path.join(folder, entry))
 
 
 def _chunks(fd: int) -> Iterator[bytes]:

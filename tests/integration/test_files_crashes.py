@@ -210,6 +210,17 @@ class TestKilledAtEveryCall:
             crash(tmp_path / str(number), call, life)
 
 
+def test_left_by_the_dead(tmp_path: Path) -> None:
+    """
+    A dead compressor's temporary file goes, though nothing is left to compress.
+    """
+    (tmp_path / ASIDE).mkdir()
+    (tmp_path / ASIDE / f"{'00' * 8}.gz.partial").touch()
+    start_again(tmp_path, 1, LIVES["plain"])
+
+    assert_tidy(tmp_path, LIVES["plain"])
+
+
 def crash(directory: Path, call: Call, life: str) -> None:
     """Kill a writer before *call*, start again, and look at what is there."""
     injection = f"{call.name}:signal=KILL:when={call.number}"
