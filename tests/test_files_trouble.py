@@ -851,6 +851,16 @@ class TestFork:
         monkeypatch.setattr(os, "geteuid", lambda: users[0])
         return users
 
+    def test_lock_stays_with_the_parent(self, log: Log) -> None:
+        """
+        A child that is forked while we write does not let go of our lock.
+        """
+        segments = log.open()
+        assert segments._take_lock()
+        assert in_child(lambda: not is_unlocked(log.path))
+
+        assert not is_unlocked(log.path)
+
     def test_child_of_root(self, log: Log, user: list[int]) -> None:
         """
         A child of root has the file open, with a lock of its own, whatever rights

@@ -321,12 +321,14 @@ class ActiveFile:
 
     def _start_clean(self) -> None:
         """
-        Let go, in a forked child, of the parent's descriptor and of its lock.
+        Let go, in a forked child, of the parent's descriptor; its lock stays its own.
 
         A child of root opens the file again at once: it may be about to give up
         the rights that this takes.
         """
         was_open = self._fd >= 0
+        # Closed, not unlocked: that would be the parent's lock, who may be writing.
+        self._is_locked = False
         self._give_up_line()
         self._close_file()
         if was_open and opening.is_root():
