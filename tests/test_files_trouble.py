@@ -746,6 +746,24 @@ class TestUnlocked:
 
         assert b"first\nhalf\nx\n" == log.path.read_bytes()
 
+    def test_lock_of_the_dead(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        If whoever left the half line had the lock, it is waited for once more.
+        """
+        log.path.write_bytes(b"first\nhalf")
+        segments = log.open(lock_timeout=0.0)
+        answers, try_lock = iter([False, False]), Ordinary.try_lock
+        monkeypatch.setattr(
+            Ordinary,
+            "try_lock",
+            lambda calls, fd: next(answers, True) and try_lock(calls, fd),
+        )
+        assert segments.append(b"x\n")
+
+        assert b"first\nx\n" == log.path.read_bytes()
+        assert b"half\n" == (log.aside / "fragments").read_bytes()
+        assert 0 == segments.statistics().unlocked
+
     def test_behind_a_line_that_is_being_written(
         self, log: Log, segments: Segments, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -183,12 +183,24 @@ class ActiveFile:
     def _write_unlocked(self, line: bytes) -> None:
         """Write one line, whatever others do to the file meanwhile."""
         self._end = None
+        has_waited = False
         for _ in range(_MAX_LOOKS):
-            # Behind the half line of a dead writer ours begins a line of its own.
-            # Whoever seemed dead may still end his: readers skip the empty line
-            # that this makes, and would not skip two lines in one.
+            data = line
             self._size = os.fstat(self._fd).st_size
-            data = line if self._is_whole() else b"\n" + line
+            if not self._is_whole():
+                if not has_waited:
+                    # A writer died, who may have had the lock: it is free in a
+                    # moment, and his half line can be put aside.
+                    has_waited = True
+                    self._impatient_until = float("-inf")
+                    if self._take_lock():
+                        self._write_line(line)
+                        return
+                    continue
+                # Behind it ours begins a line of its own.  Whoever seemed dead may
+                # still end his: readers skip the empty line that this makes, and
+                # would not skip two lines in one.
+                data = b"\n" + line
             if self._calls.write(self._fd, data) < len(data):
                 # What follows our bytes may be a sibling's line: whoever next has
                 # the lock puts the half line aside.
