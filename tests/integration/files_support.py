@@ -196,4 +196,5 @@ def _check(*command: str | Path, given: bytes = b"") -> None:
         stderr=subprocess.PIPE,
         check=False,
     )
-    assert (0, b"") == (done.returncode, done.stderr)
+    said = done.returncode, done.stderr
+    assert (0, b"") == said, command[0]
