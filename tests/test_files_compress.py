@@ -202,10 +202,13 @@ class TestCompression:
         """
         calls: list[str] = []
         sync, replace, unlink = os.fsync, os.replace, os.unlink
+        names = {
+            full.path.stat().st_ino: "segment",
+            full.path.parent.stat().st_ino: "directory",
+        }
 
         def syncing(fd: int) -> None:
-            is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
-            calls.append("sync directory" if is_directory else "sync file")
+            calls.append(f"sync {names.get(os.fstat(fd).st_ino, 'partial')}")
             sync(fd)
 
         def replacing(source: str, target: str) -> None:
@@ -221,7 +224,7 @@ class TestCompression:
         monkeypatch.setattr(os, "unlink", unlinking)
         finish(full.compression())
 
-        expected = ["sync file", "replace", "sync directory"]
+        expected = ["sync partial", "sync segment", "replace", "sync directory"]
         expected += [f"unlink {full.path}", "sync directory"]
         assert expected == calls
 
@@ -380,6 +383,18 @@ class TestBothThere:
         assert inode == full.packed.stat().st_ino
         assert CONTENT == full.content
 
+    @pytest.mark.usefixtures("small")
+    @pytest.mark.parametrize("length", [0, 1, len(CONTENT) - 1])
+    def test_cut_segment(self, full: Full, length: int) -> None:
+        """
+        One that holds more is kept: a power cut, perhaps, cut the segment.
+        """
+        full.packed.write_bytes(gzip.compress(CONTENT))
+        full.path.write_bytes(CONTENT[:length])
+        finish(full.compression())
+
+        assert CONTENT == full.content
+
     @pytest.mark.parametrize(
         "packed",
         [
@@ -399,7 +414,7 @@ class TestBothThere:
     )
     def test_not_equal(self, full: Full, packed: bytes) -> None:
         """
-        One that does not hold exactly the same is replaced.
+        One that does not hold the same is replaced.
         """
         full.packed.write_bytes(packed)
         finish(full.compression())

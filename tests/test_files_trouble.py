@@ -808,6 +808,24 @@ class TestUnlocked:
 
         assert b"first\nhalf\nx\n" == log.path.read_bytes()
 
+    def test_lock_of_the_dead(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        If whoever left the half line had the lock, it is waited for once more.
+        """
+        log.path.write_bytes(b"first\nhalf")
+        segments = log.open(lock_timeout=0.0)
+        answers, try_lock = iter([False, False]), Ordinary.try_lock
+        monkeypatch.setattr(
+            Ordinary,
+            "try_lock",
+            lambda calls, fd: next(answers, True) and try_lock(calls, fd),
+        )
+        assert segments.append(b"x\n")
+
+        assert b"first\nx\n" == log.path.read_bytes()
+        assert b"half\n" == (log.aside / "fragments").read_bytes()
+        assert 0 == segments.statistics().unlocked
+
     def test_behind_a_line_that_is_being_written(
         self, log: Log, segments: Segments, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -912,6 +930,16 @@ class TestFork:
         users = [4_321]
         monkeypatch.setattr(os, "geteuid", lambda: users[0])
         return users
+
+    def test_lock_stays_with_the_parent(self, log: Log) -> None:
+        """
+        A child that is forked while we write does not let go of our lock.
+        """
+        segments = log.open()
+        assert segments._take_lock()
+        assert in_child(lambda: not is_unlocked(log.path))
+
+        assert not is_unlocked(log.path)
 
     def test_child_of_root(self, log: Log, user: list[int]) -> None:
         """

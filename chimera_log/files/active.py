@@ -185,12 +185,24 @@ class ActiveFile:
     def _write_unlocked(self, line: bytes) -> None:
         """Write one line, whatever others do to the file meanwhile."""
         self._end = None
+        has_waited = False
         for _ in range(_MAX_LOOKS):
-            # Behind the half line of a dead writer ours begins a line of its own.
-            # Whoever seemed dead may still end his: readers skip the empty line
-            # that this makes, and would not skip two lines in one.
+            data = line
             self._size = os.fstat(self._fd).st_size
-            data = line if self._is_whole() else b"\n" + line
+            if not self._is_whole():
+                if not has_waited:
+                    # A writer died, who may have had the lock: it is free in a
+                    # moment, and his half line can be put aside.
+                    has_waited = True
+                    self._impatient_until = float("-inf")
+                    if self._take_lock():
+                        self._write_line(line)
+                        return
+                    continue
+                # Behind it ours begins a line of its own.  Whoever seemed dead may
+                # still end his: readers skip the empty line that this makes, and
+                # would not skip two lines in one.
+                data = b"\n" + line
             if self._send(data) < len(data):
                 # What follows our bytes may be a sibling's line: whoever next has
                 # the lock puts the half line aside.
@@ -343,12 +355,14 @@ class ActiveFile:
 
     def _start_clean(self) -> None:
         """
-        Let go, in a forked child, of the parent's descriptor and of its lock.
+        Let go, in a forked child, of the parent's descriptor; its lock stays its own.
 
         A child of root opens the file again at once: it may be about to give up
         the rights that this takes.
         """
         was_open = self._fd >= 0
+        # Closed, not unlocked: that would be the parent's lock, who may be writing.
+        self._is_locked = False
         self._give_up_line()
         self._close_file()
         if was_open and opening.is_root():

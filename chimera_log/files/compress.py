@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import zlib
 from contextlib import contextmanager, suppress
 
@@ -51,8 +52,8 @@ class Compression:
     One full segment that becomes a ``.gz``, a step at a time.
 
     The same object begins again after an error, and another one, in whatever
-    process, after a crash.  A ``.gz`` that is there already is kept if it holds
-    exactly what the segment does, and replaced if not.
+    process, after a crash.  A ``.gz`` that is there already is kept if it begins
+    with all that the segment holds, and replaced if not.
 
     Args:
         path: The segment, absolute.
@@ -142,11 +143,9 @@ class Compression:
         """Return the segment's length if the ``.gz`` that is there has all of it."""
         if not os.path.lexists(self._target):
             return None
-        packed = self._open(self._target, _READ)
-        kept = yield from _measure_packed(packed)
-        if kept is None:
-            return None
         found = yield from _measure(_chunks(segment))
+        packed = self._open(self._target, _READ)
+        kept = yield from _measure_packed(packed, found[0])
         return found[0] if found == kept else None
 
     def _compress(self, segment: int) -> Generator[None, None, int]:
@@ -156,6 +155,11 @@ class Compression:
         read = yield from _measure(_pack(_chunks(segment), packed))
         os.fsync(packed)
         yield
+        if hasattr(os, "O_DIRECTORY"):  # Windows syncs nothing that is only read
+            # A power cut must not leave half of it beside the whole ``.gz``: who
+            # goes on would take that for a segment with other lines.
+            os.fsync(segment)
+            yield
         os.lseek(packed, 0, os.SEEK_SET)
         if read != (yield from _measure_packed(packed)):
             what = "does not read back as it was written"
@@ -286,6 +290,13 @@ def unfinished(name: str, entries: Iterable[str]) -> list[str]:
     return [entry for _, entry in numbered]
 
 
+def leftovers(folder: str) -> list[str]:
+    """Return the temporary files in the hidden *folder*, of the living and the dead."""
+    with suppress(OSError):
+        return [entry for entry in os.listdir(folder) if entry.endswith(_SUFFIX)]
+    return []
+
+
 def clear(folder: str) -> None:
     """
     Remove what dead compressors left in the hidden *folder*, as far as possible.
@@ -293,11 +304,9 @@ def clear(folder: str) -> None:
     For the process alone whose `Turn` it is, before it begins: another one's work
     would fail, and begin again.
     """
-    with suppress(OSError):
-        for entry in os.listdir(folder):
-            if entry.endswith(_SUFFIX):
-                with suppress(OSError):
-                    os.unlink(os.path.join(folder, entry))
+    for entry in leftovers(folder):
+        with suppress(OSError):
+            os.unlink(os.path.join(folder, entry))
 
 
 def _chunks(fd: int) -> Iterator[bytes]:
@@ -347,12 +356,25 @@ def _measure(chunks: Iterator[bytes]) -> Generator[None, None, tuple[int, int]]:
     return length, checksum
 
 
-def _measure_packed(packed: int) -> Generator[None, None, tuple[int, int] | None]:
-    """Return the same of what a compressed file holds, or ``None`` if it is damaged."""
+def _measure_packed(
+    packed: int, length: int = sys.maxsize
+) -> Generator[None, None, tuple[int, int] | None]:
+    """
+    Return the same of the first *length* bytes that a compressed file holds.
+
+    ``None`` if it is damaged, wherever that is.
+    """
     try:
-        return (yield from _measure(_unpack(packed)))
+        return (yield from _measure(_first(length, _unpack(packed))))
     except zlib.error:
         return None
+
+
+def _first(length: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass on *chunks*, cut off after *length* bytes, but read to their end."""
+    for chunk in chunks:
+        yield chunk[:length]
+        length -= min(length, len(chunk))
 
 
 def _sync_directory(path: str) -> None:

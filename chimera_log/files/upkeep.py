@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from chimera_log.files import names
 from chimera_log.files.active import ActiveFile
-from chimera_log.files.compress import Compression, Turn, clear, unfinished
+from chimera_log.files.compress import Compression, Turn, clear, leftovers, unfinished
 from chimera_log.files.policy import GZIP
 from chimera_log.files.retention import superfluous
 
@@ -32,7 +32,7 @@ _NEVER = float("inf")
 # Where a log file is, and how it behaves.
 Care = namedtuple("Care", ["directory", "name", "aside", "policy"])
 
-_Plan = namedtuple("_Plan", ["gone", "torn", "whole"])
+_Plan = namedtuple("_Plan", ["gone", "torn", "left", "whole"])
 
 
 class Upkeep:
@@ -133,7 +133,7 @@ class Upkeep:
                 return self._give_up(_HIS_TURN)
             self._turn = turn
             plan = self._plan(care)  # again: another process may just have done it
-            if self._is_first:
+            if plan.left:  # by the dead, since nobody else compresses now
                 clear(care.aside.path)
             for entry in plan.torn:
                 path = os.path.join(care.directory, entry)
@@ -160,7 +160,9 @@ class Upkeep:
             torn = [
                 each for each in raw if _is_torn(os.path.join(care.directory, each))
             ]
-        return _Plan(gone, torn, raw if care.policy.compression == GZIP else [])
+        left = leftovers(care.aside.path)
+        whole = raw if care.policy.compression == GZIP else []
+        return _Plan(gone, torn, left, whole)
 
     def _remove(self, path: str) -> None:
         try:

@@ -7,6 +7,8 @@ a pipe.  What was told was acknowledged: it must be found again, once, in order.
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import struct
 import subprocess
@@ -47,11 +49,11 @@ def log(handler, writer, number, size=300):
     attributes["created"] = {START} + number
     handler.handle(logging.makeLogRecord({{**attributes, "context": context}}))
 """
-# Logs until it is killed: WRITER RECORD_SIZE PIPE.
+# Logs until it is killed: WRITER RECORD_SIZE PIPE OPTIONS.
 ENDLESS = f"""{HANDLER}
-import struct
-writer, size, pipe = map(int, sys.argv[1:])
-handler = handler_for(".", maxBytes=1_000_000)
+import json, struct
+writer, size, pipe, options = map(json.loads, sys.argv[1:])
+handler = handler_for(".", maxBytes=1_000_000, **options)
 number = 0
 while True:
     log(handler, writer, number, size)
@@ -68,12 +70,14 @@ class Writers:
     Args:
         directory: Where the file is.
         size: Bytes of a record, about.
+        options: Of their handlers.
     """
 
-    def __init__(self, directory: Path, size: int) -> None:
+    def __init__(self, directory: Path, size: int, options: dict[str, Any]) -> None:
         self.acknowledged: dict[int, int] = {}  # how many records of each writer
         self._directory = directory
         self._size = size
+        self._options = json.dumps(options)
         self._receiver, self._sender = os.pipe()
         self._reader = Thread(target=self._read)
         self._reader.start()
@@ -83,7 +87,8 @@ class Writers:
     def start(self) -> int:
         """Start one more; return its number."""
         writer, self._started = self._started, self._started + 1
-        arguments = [str(writer), str(self._size), str(self._sender)]
+        numbers = (writer, self._size, self._sender)
+        arguments = [*map(str, numbers), self._options]
         self._running[writer] = subprocess.Popen(
             [sys.executable, "-c", ENDLESS, *arguments],
             cwd=self._directory,
@@ -115,9 +120,9 @@ class Writers:
 
 
 @contextmanager
-def writers(directory: Path, size: int) -> Iterator[Writers]:
+def writers(directory: Path, size: int, **options: Any) -> Iterator[Writers]:
     """Give `Writers` that are all dead in the end."""
-    made = Writers(directory, size)
+    made = Writers(directory, size, options)
     try:
         yield made
     finally:
@@ -160,7 +165,36 @@ def written(directory: Path) -> dict[int, list[int]]:
 def written_to(paths: list[Path]) -> dict[int, list[int]]:
     """Return what each writer wrote, in the order of *paths* and their lines."""
     found = defaultdict(list)
-    for path in paths:
-        for line in parsed(lines_of(path)):
-            found[line["context"]["writer"]].append(line["context"]["number"])
+    for writer, number in records_in(paths):
+        found[writer].append(number)
     return dict(found)
+
+
+def records_in(paths: list[Path]) -> list[tuple[int, int]]:
+    """Return whose each record is, and its number, in the order of *paths*."""
+    contents = [content_of(path) for path in paths]
+    _check("jq", "-c", ".", given=b"".join(contents))
+    records = [parsed(lines_of(content)) for content in contents]
+    contexts = [line["context"] for lines in records for line in lines]
+    return [(context["writer"], context["number"]) for context in contexts]
+
+
+def content_of(path: Path) -> bytes:
+    """Return what a file holds, compressed or not."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    _check("gzip", "-t", path)
+    return gzip.decompress(path.read_bytes())
+
+
+def _check(*command: str | Path, given: bytes = b"") -> None:
+    """Assert that *command* finds nothing wrong."""
+    done = subprocess.run(
+        command,
+        input=given,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    said = done.returncode, done.stderr
+    assert (0, b"") == said, command[0]

@@ -7,11 +7,9 @@ from __future__ import annotations
 import errno
 import gzip
 import json
-import re
 import signal
 import subprocess
 import sys
-from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -20,8 +18,8 @@ import pytest
 from chimera_log.files.compress import Compression, Turn, clear, unfinished
 from chimera_log.files.names import segment_name
 from tests.integration.files_support import ASIDE, NAME, START
+from tests.integration.strace import Call, calls_seen, needs_strace, traced
 from tests.integration.support import PATIENCE, Done, environment
-from tests.integration.test_files_crashes import Call, needs_strace
 from tests.integration.test_files_trouble import OWN_MOUNTS, child
 
 if TYPE_CHECKING:
@@ -84,32 +82,12 @@ class Segment:
         if packed is not None:
             self.packed.write_bytes(packed)
 
-    def traced(self, *options: str) -> Done:
+    def traced(self, *injections: str) -> Done:
         """Maintain it under strace, which sees our files only."""
         folder = self.directory / ASIDE
         paths = [self.directory, self.path, self.packed, folder]
         paths += [folder / "maintenance", folder / PARTIAL]
-        done = subprocess.run(
-            [
-                *("strace", "-f", "-qq", "-o", self.calls),
-                *(f"--trace-path={path}" for path in paths),
-                *("-e", "trace=%desc,%file"),
-                *(argument for option in options for argument in ("-e", option)),
-                *(sys.executable, "-c", ELECTED, self.directory),
-            ],
-            cwd=self.directory.parent,
-            env=environment(self.directory),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr.decode())
-
-    @property
-    def calls(self) -> Path:
-        """What strace saw."""
-        return self.directory.with_suffix(".calls")
+        return traced(ELECTED, self.directory, paths, *injections)
 
     @property
     def partial(self) -> list[str]:
@@ -187,20 +165,13 @@ def calls_of(directory: Path, packed: bytes | None) -> list[Call]:
     segment = Segment(directory, packed)
     assert Done(0, b"", "") == segment.traced()
     segment.assert_finished()
-    counts: Counter[str] = Counter()
-    calls = []
-    for line in segment.calls.read_text("utf-8").splitlines():
-        match = re.fullmatch(r"\d+ +(\w+)\(.*", line)
-        if match:
-            counts[match[1]] += 1
-            calls.append(Call(match[1], counts[match[1]]))
-    return calls
+    return calls_seen(segment.directory)
 
 
 def crash(directory: Path, packed: bytes | None, call: Call) -> None:
     """Kill whoever maintains before *call*, begin again, and look at what is there."""
     segment = Segment(directory, packed)
-    done = segment.traced(f"inject={call.name}:signal=KILL:when={call.number}")
+    done = segment.traced(f"{call.name}:signal=KILL:when={call.number}")
     assert Done(-signal.SIGKILL, b"", "") == done, call
     segment.assert_nothing_lost()
 
@@ -241,7 +212,7 @@ class TestFailedCalls:
         The cause is told, no temporary file is left, no line is lost or doubled.
         """
         segment = Segment(tmp_path / "failed")
-        done = segment.traced(f"inject={name}:error={error}:when={when}")
+        done = segment.traced(f"{name}:error={error}:when={when}")
         assert Done(0, b"%d\n" % getattr(errno, error), "") == done
         assert CONTENT == segment.path.read_bytes()
         assert [] == segment.partial
@@ -255,9 +226,7 @@ class TestFailedCalls:
         A temporary file that cannot be removed goes the next time.
         """
         segment = Segment(tmp_path / "failed")
-        done = segment.traced(
-            "inject=fsync:error=EIO:when=1", "inject=unlink:error=EACCES"
-        )
+        done = segment.traced("fsync:error=EIO:when=1", "unlink:error=EACCES")
         assert Done(0, b"%d\n" % errno.EIO, "") == done
         assert [PARTIAL] == segment.partial
 

@@ -1,18 +1,17 @@
 """
-Writers that are killed: no record lost, corrupt or doubled, whatever the moment.
+Writers that are killed or refused: no record lost, corrupt or doubled, ever.
 """
 
 from __future__ import annotations
 
+import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,72 +22,130 @@ from tests.integration.files_support import (
     NAME,
     START,
     files,
-    handler_for,
-    log,
+    records_in,
     writers,
     written,
 )
-from tests.integration.support import (
-    PATIENCE,
-    Done,
-    environment,
-    wait_until,
-)
+from tests.integration.strace import Call, calls_seen, needs_strace, traced
+from tests.integration.support import PATIENCE, Done, environment, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
-
-RECORDS = 14
-MAX_BYTES = 1_300  # four records: 14 of them rotate three times
-
-# Logs a few records, telling the number of each when it is acknowledged.
+# Logs a few records, telling the number of each when it is acknowledged, and does
+# after each what is the threads' work: DIRECTORY WRITER COUNT OPTIONS.
 FEW = f"""{HANDLER}
-handler = handler_for(sys.argv[1], maxBytes={MAX_BYTES}, backupCount=int(sys.argv[2]))
-for number in range({RECORDS}):
-    log(handler, 0, number)
+import itertools, json
+from chimera_log.files import engines
+from chimera_log.files.policy import Threads
+engines._threads = Threads()
+directory, writer, count, options = sys.argv[1], *map(json.loads, sys.argv[2:])
+if writer == 0:  # strace must know the names of the temporary files
+    names = itertools.count()
+    os.urandom = lambda length: next(names).to_bytes(length, "big")
+handler = handler_for(directory, **options)
+for number in range(count):
+    log(handler, writer, number)
     os.write(1, b"%d\\n" % number)
+    segments = handler._file()
+    segments.sync_due(time.monotonic())
+    while segments.maintain() == 0:
+        pass
 """
-KEEP_ALL, KEEP_ONE = "1000", "1"
-# What the full files are called: each record is a second later than the last.
-FULL = [segment_name(NAME, START + 4 * number, number + 1) for number in range(3)]
-ERRORS = [
-    ("write", "EIO"),
-    ("write", "ENOSPC"),
-    ("rename", "EACCES"),
-    ("rename", "EPERM"),
-    ("flock", "ENOLCK"),
-    ("statx", "EIO"),
-    ("openat", "EMFILE"),
-]
+RECORDS = 10
+MAX_BYTES = 1_300  # four records: 10 of them rotate twice, and so do the next 10
+# What a dead writer left: a line, and half of another.
+LEFT = b'{"timestamp":"2025-10-27T08:38:00Z","context":{"writer":9,"number":0}}\n'
+HALF = b'{"ti'
+# What one life may say on stderr: of six kinds of trouble, and how often each came.
+MOST_LINES = 2 * 6
+KEPT = {"maxBytes": MAX_BYTES, "backupCount": 1_000}
+# How a writer may be configured.
+LIVES: dict[str, dict[str, Any]] = {
+    "plain": {**KEPT, "sync": "rotate"},
+    "gzip": {**KEPT, "compression": "gzip", "sync": "interval", "sync_interval": 0},
+    "pruned": {**KEPT, "compression": "gzip", "sync": "always", "backupCount": 1},
+}
+# What its full files are called: each record is a second later than the last.
+FULL = [segment_name(NAME, START + 4 * number, number + 1) for number in range(2)]
+
+
+def start_again(directory: Path, writer: int, options: dict[str, Any]) -> None:
+    """Log, and do the threads' work, in a process that nobody disturbs."""
+    arguments = [str(writer), str(RECORDS), json.dumps(options)]
+    done = subprocess.run(
+        [sys.executable, "-c", FEW, directory, *arguments],
+        cwd=directory,
+        env=environment(directory),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (0, []) == (done.returncode, other_lines(done.stderr.decode()))
+    assert RECORDS == len(done.stdout.splitlines())
+
+
+def other_lines(stderr: str) -> list[str]:
+    """Return what was said besides that a dead writer's half line was put aside."""
+    lines = stderr.splitlines()
+    return [line for line in lines if "a killed writer left" not in line]
+
+
+def assert_tidy(directory: Path, options: dict[str, Any]) -> None:
+    """Assert that all is there that belongs there, in one form, and nothing else."""
+    found = files(directory)
+    assert {path.name for path in directory.iterdir()} == {
+        ASIDE,
+        *(path.name for path in found),
+    }
+    full = [path.name for path in found[:-1]]
+    packed = options.get("compression") == "gzip"
+    assert [] == [name for name in full if name.endswith(".gz") != packed]
+    left = {path.name for path in (directory / ASIDE).iterdir()}
+    assert left <= {"number", "fragments", "maintenance"}
+    if options["backupCount"] < RECORDS:
+        assert options["backupCount"] == len(full)
 
 
 class TestKilled:
-    """Killed at any moment, and started again on the same files."""
+    """Killed at any moment, while its threads sync and compress; and started again."""
 
-    @pytest.mark.parametrize("size", [300, 20_000])
-    @pytest.mark.parametrize(("count", "kills"), [(1, 3), (4, 4), (8, 3)])
+    @pytest.mark.parametrize(
+        ("count", "kills", "size"),
+        [(1, 4, 300), (4, 5, 300), (4, 2, 20_000), (8, 3, 20_000)],
+    )
     def test_some(self, tmp_path: Path, count: int, kills: int, size: int) -> None:
         """
         What the killed and the living had acknowledged is there, whole and once.
         """
-        kill_and_restart(tmp_path, count, kills, size)
+        kill_and_restart(tmp_path, count, kills, size, "caller")
+
+    @pytest.mark.parametrize(("count", "size"), [(4, 300), (1, 20_000)])
+    def test_queued(self, tmp_path: Path, count: int, size: int) -> None:
+        """
+        What waited in a queue is lost; what is there is whole, in order and once.
+        """
+        kill_and_restart(tmp_path, count, 3, size, "thread")
 
     @pytest.mark.long
+    @pytest.mark.parametrize("writer", ["caller", "thread"])
     @pytest.mark.parametrize("size", [300, 20_000])
     @pytest.mark.parametrize("count", [1, 4, 8])
-    def test_many(self, tmp_path: Path, count: int, size: int) -> None:
+    def test_many(self, tmp_path: Path, count: int, size: int, writer: str) -> None:
         """
-        The same for 200 kills in all.
+        The same for 200 kills of each writer.
         """
-        kill_and_restart(tmp_path, count, 34, size)
+        kill_and_restart(tmp_path, count, 34, size, writer)
 
 
-def kill_and_restart(directory: Path, count: int, kills: int, size: int) -> None:
+def kill_and_restart(
+    directory: Path, count: int, kills: int, size: int, writer: str
+) -> None:
     """Kill one of *count* writers, *kills* times; then look at what they wrote."""
     random = Random(count * size)  # noqa: S311  no secret
-    with writers(directory, size) as group:
+    options = {"compression": "gzip", "sync": "interval"}
+    with writers(directory, size, writer=writer, **options) as group:
         alive = [group.start() for _ in range(count)]
         for _ in range(kills):
             victim = alive.pop(random.randrange(count))
@@ -97,203 +154,237 @@ def kill_and_restart(directory: Path, count: int, kills: int, size: int) -> None
             group.kill(victim)
             alive.append(group.start())
         wait_until(lambda: alive[-1] in group.acknowledged, "a record")
-    # The next start repairs what the last ones left.
-    handler = handler_for(directory)
-    log(handler, count + kills, 0)
-    handler.close()
+    last = count + kills
+    again = {**KEPT, **options, "maxBytes": 1_000_000}
+    start_again(directory, last, again)
 
-    assert_nothing_lost(directory, {**group.acknowledged, count + kills: 1})
-
-
-def assert_nothing_lost(directory: Path, acknowledged: dict[int, int]) -> None:
-    """Assert that each writer's records are there, once and in order."""
+    assert_tidy(directory, again)
     found = written(directory)
-    for writer, numbers in found.items():
+    assert list(range(RECORDS)) == found.pop(last)
+    for number, acknowledged in group.acknowledged.items():
+        numbers = found.pop(number, [])
         assert list(range(len(numbers))) == numbers
-        # One record may have been written and not been told.
-        assert 0 <= len(numbers) - acknowledged.get(writer, 0) <= 1
-    assert set(acknowledged) <= set(found)
-
-
-class Call(NamedTuple):
-    """One system call of a writer: its name, and how many of that name came before."""
-
-    name: str
-    number: int
+        if writer == "caller":
+            # One record may have been written and not been told.
+            assert 0 <= len(numbers) - acknowledged <= 1
+    assert all(numbers == [0] for numbers in found.values())
+    assert any(path.suffix == ".gz" for path in files(directory))
 
 
 class TestKilledAtEveryCall:
     """Killed before a certain system call on our files, and started again."""
 
     @needs_strace
-    def test_some(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("life", LIVES)
+    def test_some(self, tmp_path: Path, life: str) -> None:
         """
-        Before every seventh: nothing is lost, doubled, corrupt or left lying about.
+        Before some: nothing is lost, doubled, corrupt or left lying about.
         """
-        calls = calls_of(tmp_path / "plain", KEEP_ALL)
+        calls = calls_of(tmp_path / "plain", life)
 
-        assert len(calls) > 100
-        for number, call in enumerate(calls[::7]):
-            crash(tmp_path / str(number), call, KEEP_ALL)
+        assert len(calls) > 150
+        for number, call in enumerate(calls[5::29]):
+            crash(tmp_path / str(number), call, life)
+
+    @needs_strace
+    @pytest.mark.parametrize("life", ["pruned"])
+    def test_turning_points(self, tmp_path: Path, life: str) -> None:
+        """
+        The same before each of those that change names.
+        """
+        calls = calls_of(tmp_path / "plain", life)
+        changes = [call for call in calls if call.name in {"rename", "unlink"}]
+
+        assert 2 * 3 + 2 + 1 == len(changes)
+        for number, call in enumerate(changes):
+            crash(tmp_path / str(number), call, life)
 
     @needs_strace
     @pytest.mark.long
-    def test_all(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("life", LIVES)
+    def test_all(self, tmp_path: Path, life: str) -> None:
         """
         The same before every single one.
         """
-        for number, call in enumerate(calls_of(tmp_path / "plain", KEEP_ALL)):
-            crash(tmp_path / str(number), call, KEEP_ALL)
-
-    @needs_strace
-    def test_removing(self, tmp_path: Path) -> None:
-        """
-        Before each removal of an old file: the next start removes what it should have.
-        """
-        calls = calls_of(tmp_path / "plain", KEEP_ONE)
-        removals = [call for call in calls if call.name.startswith("unlink")]
-
-        assert 2 == len(removals)
-        for number, call in enumerate(removals):
-            crash(tmp_path / str(number), call, KEEP_ONE)
+        for number, call in enumerate(calls_of(tmp_path / "plain", life)):
+            crash(tmp_path / str(number), call, life)
 
 
-def crash(directory: Path, call: Call, keep: str) -> None:
+def test_left_by_the_dead(tmp_path: Path) -> None:
+    """
+    A dead compressor's temporary file goes, though nothing is left to compress.
+    """
+    (tmp_path / ASIDE).mkdir()
+    (tmp_path / ASIDE / f"{'00' * 8}.gz.partial").touch()
+    start_again(tmp_path, 1, LIVES["plain"])
+
+    assert_tidy(tmp_path, LIVES["plain"])
+
+
+def crash(directory: Path, call: Call, life: str) -> None:
     """Kill a writer before *call*, start again, and look at what is there."""
-    directory.mkdir()
-    done = traced(directory, keep, f"inject={call.name}:signal=KILL:when={call.number}")
-    assert (-signal.SIGKILL, "") == (done.code, done.stderr), call
+    injection = f"{call.name}:signal=KILL:when={call.number}"
+    done = traced_writer(directory, life, injection)
+    assert (-signal.SIGKILL, []) == (done.code, other_lines(done.stderr)), call
     acknowledged = len(done.stdout.splitlines())
 
-    handler = handler_for(directory, maxBytes=MAX_BYTES, backupCount=int(keep))
-    log(handler, 1, *range(10))
-    handler.close()
+    start_again(directory, 1, LIVES[life])
 
-    found = written(directory)
-    assert list(range(10))[-len(found[1]) :] == found[1], call
-    full = files(directory)[:-1]
-    if keep == KEEP_ALL:
-        survived = found.get(0, [])
-        assert list(range(len(survived))) == survived, call
-        assert 0 <= len(survived) - acknowledged <= 1, call
-    else:
-        assert int(keep) == len(full), call
-    ours = {path.name for path in files(directory)} | {ASIDE}
-    assert ours == {path.name for path in directory.iterdir()}, call
-    left = {path.name for path in (directory / ASIDE).iterdir()}
-    assert left <= {"number", "fragments"}, call
+    assert_tidy(directory, LIVES[life])
+    # One record may have been written and not been told.
+    expected = [whole(acknowledged), whole(acknowledged + 1)]
+    found = records_in(files(directory))
+    if life == "pruned":
+        expected = [records[-len(found) :] for records in expected]
+        assert len(found) >= MAX_BYTES // 300
+    assert found in expected, call
+
+
+def whole(acknowledged: int) -> list[tuple[int, int]]:
+    """Return all records: what was left, what the killed wrote, what the next did."""
+    killed = [(0, number) for number in range(acknowledged)]
+    return [(9, 0), *killed, *((1, number) for number in range(RECORDS))]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
-    """Return the system calls on its files of a writer that nobody disturbs."""
-    return calls_of(tmp_path_factory.mktemp("undisturbed") / "plain")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, list[Call]]:
+    """Return the system calls on its files of each writer that nobody disturbs."""
+    directory = tmp_path_factory.mktemp("undisturbed")
+    return {life: calls_of(directory / life, life) for life in LIVES}
+
+
+REFUSED = pytest.mark.parametrize(
+    ("life", "name", "error"),
+    [
+        ("gzip", "write", "EIO"),
+        ("gzip", "write", "ENOSPC"),
+        ("gzip", "read", "EIO"),
+        ("plain", "pread64", "EIO"),
+        ("gzip", "fdatasync", "EIO"),
+        ("pruned", "fdatasync", "EIO"),
+        ("gzip", "fsync", "EIO"),
+        ("gzip", "rename", "EACCES"),
+        ("gzip", "rename", "EPERM"),
+        ("pruned", "unlink", "EACCES"),
+        ("pruned", "unlink", "EPERM"),
+        ("gzip", "mkdir", "EACCES"),
+        ("gzip", "getdents64", "EIO"),
+        ("gzip", "openat", "EMFILE"),
+        ("gzip", "flock", "ENOLCK"),
+        ("plain", "statx", "EIO"),
+        ("gzip", "newfstatat", "EIO"),
+        ("pruned", "openat", "EMFILE"),
+    ],
+)
+WHEN = pytest.mark.parametrize("when", ["{}", "{}..{}+1", "{}+"], ids=["1", "2", "all"])
 
 
 class TestFailedCalls:
     """System calls on our files that fail, once, twice or for ever."""
 
     @needs_strace
-    @pytest.mark.parametrize("when", ["{}", "{}..{}+1", "{}+"], ids=["1", "2", "all"])
-    @pytest.mark.parametrize(("name", "error"), ERRORS)
+    @REFUSED
     def test_one(
         self,
         tmp_path: Path,
-        undisturbed: list[Call],
+        undisturbed: dict[str, list[Call]],
+        life: str,
         name: str,
         error: str,
-        when: str,
     ) -> None:
         """
-        In the middle: what is not in the file is counted on stderr; order is kept.
+        From the middle on: what is not in the file is counted; the rest is in order.
         """
-        calls = [call for call in undisturbed if call.name == name]
-        fail(tmp_path / "failed", calls[len(calls) // 2], error, when)
+        calls = [call for call in undisturbed[life] if call.name == name]
+        fail(tmp_path / "failed", life, calls[len(calls) // 2], error, "{}+")
 
     @needs_strace
     @pytest.mark.long
-    @pytest.mark.parametrize("when", ["{}", "{}..{}+1", "{}+"], ids=["1", "2", "all"])
-    @pytest.mark.parametrize(("name", "error"), ERRORS)
+    @WHEN
+    @REFUSED
     def test_each(
         self,
         tmp_path: Path,
-        undisturbed: list[Call],
+        undisturbed: dict[str, list[Call]],
+        life: str,
         name: str,
         error: str,
         when: str,
     ) -> None:
         """
-        The same for each call of that name.
+        The same for each call of that name, once, twice or from there on.
         """
-        for call in undisturbed:
+        for call in undisturbed[life]:
             if call.name == name:
-                fail(tmp_path / str(call.number), call, error, when)
+                fail(tmp_path / str(call.number), life, call, error, when)
 
     @needs_strace
     def test_interrupted_write(self, tmp_path: Path) -> None:
         """
         A signal that interrupts a write costs nothing, not even a line on stderr.
         """
-        done = fail(tmp_path / "failed", Call("write", 7), "EINTR", "{}..{}+1")
+        done = fail(tmp_path / "failed", "gzip", Call("write", 7), "EINTR", "{}..{}+1")
 
-        assert Done(0, b"", "") == done._replace(stdout=b"")
+        assert [] == other_lines(done.stderr)
+
+    @needs_strace
+    @pytest.mark.long
+    def test_each_interrupted(
+        self, tmp_path: Path, undisturbed: dict[str, list[Call]]
+    ) -> None:
+        """
+        The same for every write.
+        """
+        for call in undisturbed["gzip"]:
+            if call.name == "write":
+                directory = tmp_path / str(call.number)
+                done = fail(directory, "gzip", call, "EINTR", "{}..{}+1")
+                assert [] == other_lines(done.stderr)
 
 
-def fail(directory: Path, call: Call, error: str, when: str) -> Done:
+def fail(directory: Path, life: str, call: Call, error: str, when: str) -> Done:
     """Let *call* of a writer fail; look at what it wrote, and at what it said."""
-    directory.mkdir()
     first = call.number
     moment = when.replace("{}+1", str(first + 1)).replace("{}", str(first))
-    done = traced(
-        directory, KEEP_ALL, f"inject={call.name}:error={error}:when={moment}"
-    )
-    assert 0 == done.code, call
+    done = traced_writer(directory, life, f"{call.name}:error={error}:when={moment}")
+    assert 0 == done.code, (call, done.stderr)
     said = done.stderr.splitlines()
-    assert len(said) <= 4, said
+    assert len(said) <= MOST_LINES, said
     assert all(line.startswith("chimera_log: ") for line in said), said
-
-    found = written(directory).get(0, [])
-    assert sorted(set(found)) == found, call
+    assert "not formatted" not in done.stderr, call
     told = re.findall(r"(\d+) records could not be written; lost", done.stderr)
-    assert RECORDS - len(found) == sum(map(int, told)), call
+
+    start_again(directory, 1, LIVES[life])
+
+    assert_tidy(directory, LIVES[life])
+    found = records_in(files(directory))
+    assert [each for each in whole(RECORDS) if each in found] == found, call
+    if life != "pruned":
+        assert len(whole(RECORDS)) - len(found) == sum(map(int, told)), call
     return done
 
 
-def traced(directory: Path, keep: str, *options: str) -> Done:
+def traced_writer(directory: Path, life: str, *injections: str) -> Done:
     """Run a writer of a few records under strace, which sees our files only."""
-    paths = [directory, *(directory / name for name in (NAME, ASIDE, *FULL))]
-    paths += [
-        directory / ASIDE / name for name in ("number", "number.new", "fragments")
-    ]
-    done = subprocess.run(
-        [
-            *("strace", "-f", "-qq", "-o", directory.parent / "calls"),
-            *(f"--trace-path={path}" for path in paths),
-            *("-e", "trace=%desc,%file"),
-            *(argument for option in options for argument in ("-e", option)),
-            *(sys.executable, "-c", FEW, str(directory), keep),
-        ],
-        cwd=directory.parent,  # the interpreter looks for modules where it is
-        env=environment(directory),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr.decode())
-
-
-def calls_of(directory: Path, keep: str = KEEP_ALL) -> list[Call]:
-    """Return the system calls on our files of a writer that nobody disturbs."""
     directory.mkdir()
-    done = traced(directory, keep)
-    assert (0, "") == (done.code, done.stderr)
-    assert [*FULL[-int(keep) :], NAME] == [path.name for path in files(directory)]
-    counts: Counter[str] = Counter()
-    calls = []
-    for line in (directory.parent / "calls").read_text("utf-8").splitlines():
-        match = re.fullmatch(r"\d+ +(\w+)\(.*", line)
-        if match:
-            counts[match[1]] += 1
-            calls.append(Call(match[1], counts[match[1]]))
-    return calls
+    # Where there are no locks a half line stays, as a line of its own.
+    (directory / NAME).write_bytes(LEFT + HALF * (life == "plain"))
+    aside = directory / ASIDE
+    paths = [directory, directory / NAME, aside]
+    paths += [directory / f"{full}{end}" for full in FULL for end in ("", ".gz")]
+    paths += [
+        aside / name for name in ("number", "number.new", "fragments", "maintenance")
+    ]
+    paths += [aside / f"{number:016x}.gz.partial" for number in range(2 * RECORDS)]
+    arguments = ["0", str(RECORDS), json.dumps(LIVES[life])]
+    return traced(FEW, directory, paths, *injections, arguments=arguments)
+
+
+def calls_of(directory: Path, life: str) -> list[Call]:
+    """Return the system calls on our files of a writer that nobody disturbs."""
+    done = traced_writer(directory, life)
+    assert 0 == done.code
+    assert_tidy(directory, LIVES[life])
+    return calls_seen(directory)

@@ -53,22 +53,25 @@ size = int(sys.argv[1])
 with open("disk/ballast", "wb") as ballast:
     ballast.write(bytes(shutil.disk_usage("disk").free - 300_000))
 handler = handler_for("disk", maxBytes=150_000)
+def copy(name):
+    with handler._file()._lock:  # a thread tries again, and cuts off what it wrote
+        shutil.copytree("disk", name, ignore=shutil.ignore_patterns("ballast"))
 number = 0
 while not handler.statistics().waiting:
     log(handler, 0, number, size)
     number += 1
 first = number - 1  # the first that was not acknowledged
-shutil.copytree("disk", "edge", ignore=shutil.ignore_patterns("ballast"))
+copy("edge")
 for number in range(number, number + 300):
     log(handler, 0, number, size)
-shutil.copytree("disk", "full", ignore=shutil.ignore_patterns("ballast"))
+copy("full")
 before = handler.statistics()
 os.unlink("disk/ballast")
 log(handler, 0, number + 1, size)
 after = handler.statistics()
 for number in range(number + 2, number + 22):
     log(handler, 0, number, size)
-shutil.copytree("disk", "freed")
+copy("freed")
 print(json.dumps([first, number + 1, before.waiting, after.waiting, after.dropped]))
 """
 
