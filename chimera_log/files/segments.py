@@ -384,7 +384,7 @@ class Segments(RotatedFile):
 
     def _write(self, lines: bytes, count: int) -> None:
         """Write *count* lines; all of them or nothing."""
-        if self._is_locked and self._size and self._is_full_for(len(lines)):
+        if self._is_locked and self._size and self._is_full_for(lines):
             self._rotate()
         self._write_line(lines)
         self._durable.wrote()
