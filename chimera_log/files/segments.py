@@ -30,6 +30,7 @@ from contextlib import suppress
 from chimera_log.files import names
 from chimera_log.files.durable import Durability
 from chimera_log.files.policy import ALWAYS, INTERVAL, NEVER, Statistics, Threads
+from chimera_log.files.room import Room
 from chimera_log.files.rotation import RotatedFile
 from chimera_log.files.upkeep import Care, Upkeep
 
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chimera_log.files.policy import Policy
+    from chimera_log.files.syscalls import Ordinary
 
 _AT_ONCE = 64 * 1024  # bytes of many lines that go out in one call
 _RETRY = 1.0  # seconds until lines that could not be written are tried again
-_LOOK_AT_DISK = 1.0  # seconds between two looks at how full it is
 
 
 class Segments(RotatedFile):
@@ -69,7 +70,7 @@ class Segments(RotatedFile):
     ) -> None:
         super().__init__(path, policy, on_trouble, clock)
         self._threads = threads
-        self._durable = Durability(on_trouble)
+        self._durable = Durability()
         self._upkeep = Upkeep(on_trouble, clock)
         self._lock = threading.RLock()
         self._waiting: deque[bytes] = deque()
@@ -82,9 +83,13 @@ class Segments(RotatedFile):
     def _ask_anew(self) -> None:
         self._is_sync_asked = False
         self._synced_at = float("-inf")
-        self._is_watched = False  # whether `maintain` knows that we write
-        self._is_starved = False  # whether others need what is left of the disk
-        self._seen = 0  # lines written when the disk was last looked at
+        self._room = Room()
+
+    def use(self, policy: Policy) -> None:
+        """Behave as *policy* says from now on."""
+        self.policy = policy
+        self._upkeep.ask()
+        self._room.is_watched = False
 
     def append(self, line: bytes) -> bool:
         """
@@ -111,7 +116,7 @@ class Segments(RotatedFile):
         with self._lock:
             while lines:
                 room = self.policy.max_waiting - len(self._waiting)
-                if self._is_starved or (room <= 0 and not self._flush()):
+                if self._room.is_lacking or (room <= 0 and not self._flush()):
                     self._drop(len(lines))
                     lines.clear()
                     break
@@ -123,9 +128,9 @@ class Segments(RotatedFile):
     def flush(self) -> bool:
         """Try to write what waits; whether nothing waits any more."""
         with self._lock:
-            waited = len(self._waiting)
+            before = self._counts["written"]
             is_written = self._flush()
-        if waited and is_written:
+        if self._counts["written"] != before:
             self._see_to_disk()
         return is_written
 
@@ -160,7 +165,13 @@ class Segments(RotatedFile):
 
     def sync(self) -> None:
         """Have the disk keep what the policy says, whatever is not kept yet."""
-        self._durable.sync(self._lock, self._duplicate, self._directory)
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            # As Condition asks.  A signal handler interrupted this thread, and who
+            # syncs just now may be waiting for this lock.
+            self._threads.sync()
+            return
+        for error in self._durable.sync(self._lock, self._duplicate, self._directory):
+            self._trouble("sync", "the disk may not have its last lines", error)
 
     def sync_due(self, now: float) -> float | None:
         """
@@ -172,13 +183,15 @@ class Segments(RotatedFile):
         Returns:
             Seconds until something else is due; ``None``: not before we say so.
         """
+        # First: for what is written from here on.
+        self._is_sync_asked = False
         if not self._durable.has_full:
-            if self.policy.sync != INTERVAL or self._durable.is_clean:
+            if not self._is_synced_while_active() or self._durable.is_clean:
                 return None
             wait: float = self._synced_at + self.policy.sync_interval - now
-            if wait > 0:
+            if wait > 0 and self.policy.sync == INTERVAL:
+                self._is_sync_asked = True
                 return wait
-        self._is_sync_asked = False  # for what is written from here on
         self._synced_at = now
         self.sync()
         return None
@@ -191,11 +204,12 @@ class Segments(RotatedFile):
             Seconds until there is more to do, 0 at once; ``None``: not before we
             say so.
         """
+        written = self._counts["written"]
         pauses: list[float | None] = [
-            None if self.flush() or not self._waiting else _RETRY,
-            self._look_at_disk(),
+            None if self.flush() else _RETRY,
+            self._room.look(self._directory, self.policy, written),
         ]
-        if self._counts["written"] and self.policy.limits.backup_count:
+        if written and self.policy.limits.backup_count:
             pauses.append(self._upkeep.step(self._care()))
         return min((each for each in pauses if each is not None), default=None)
 
@@ -253,7 +267,7 @@ class Segments(RotatedFile):
 
     def _accept(self, line: bytes) -> bool:
         """Write *line*, or let it wait, or drop it; whether it was written."""
-        if self._is_starved or (
+        if self._room.is_lacking or (
             len(self._waiting) >= self.policy.max_waiting and not self._flush()
         ):
             # What waits was accepted; the newest is not.
@@ -265,7 +279,7 @@ class Segments(RotatedFile):
     def _drop(self, count: int) -> None:
         self._counts["dropped"] += count
         why = f"{self.policy.max_waiting} lines wait already"
-        if self._is_starved:
+        if self._room.is_lacking:
             why = "less than min_free_bytes is free on its disk"
         self.on_trouble(
             "drop", f"{why}; {self._counts['dropped']} records dropped so far"
@@ -283,26 +297,14 @@ class Segments(RotatedFile):
         elif self.policy.sync == INTERVAL and not self._is_sync_asked:
             self._is_sync_asked = True
             self._threads.sync()
-        if not self._is_watched:
-            self._is_watched = True
+        if not self._room.is_watched:
+            self._room.is_watched = True
             self._threads.maintain()
 
-    def _look_at_disk(self) -> float | None:
-        """Find out whether others need what is left of the disk."""
-        if not self.policy.min_free_bytes or not hasattr(os, "statvfs"):
-            return None
-        self._is_starved = False
-        with suppress(OSError):  # then we do not know
-            disk = os.statvfs(self._directory)
-            self._is_starved = (
-                disk.f_bavail * disk.f_frsize < self.policy.min_free_bytes
-            )
-        written = self._counts["written"]
-        if self._is_starved or written != self._seen:
-            self._seen = written
-            return _LOOK_AT_DISK
-        self._is_watched = False
-        return None
+    def _open(self, calls: Ordinary | None = None) -> None:
+        super()._open(calls)
+        if self._is_synced_while_active():
+            self._durable.renamed()  # by whomever it was made, and whenever
 
     def _on_full(self, path: str) -> None:
         self._counts["rotations"] += 1
@@ -321,7 +323,7 @@ class Segments(RotatedFile):
         return None
 
     def _dispose(self, fd: int) -> None:
-        if self._is_synced_while_active() and not self._durable.is_clean:
+        if self._is_synced_while_active() and self._durable.has_lines:
             # Moved away by somebody who may not sync it.
             self._durable.left(fd)
             self._threads.sync()
