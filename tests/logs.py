@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from chimera_log.files.policy import Policy
+from chimera_log.files.policy import Policy, Threads
 from chimera_log.files.retention import Limits
 from chimera_log.files.segments import Segments
 
@@ -45,6 +47,8 @@ class Log:
         self.policy = POLICY._replace(**policy)
         self.troubles: list[tuple[str, str]] = []
         self.opened: list[Segments] = []
+        self.now = FIRST
+        self.asked: list[str] = []  # of the threads: to sync, to maintain
 
     def open(self, **policy: Any) -> Segments:
         """Return new segments at the path."""
@@ -54,7 +58,11 @@ class Log:
             str(self.path),
             self.policy._replace(**policy),
             lambda kind, message: self.troubles.append((kind, message)),
-            lambda: FIRST,
+            lambda: self.now,
+            Threads(
+                lambda: self.asked.append("sync"),
+                lambda: self.asked.append("maintain"),
+            ),
         )
         self.opened.append(segments)
         return segments
@@ -114,6 +122,21 @@ def is_unlocked(path: Path) -> bool:
     with suppress(BlockingIOError), held(path):
         return True
     return False
+
+
+def in_child(work: Callable[[], bool]) -> bool:
+    """Return what *work* says in a forked child."""
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forking beside threads; there are none of ours.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def refusing(code: int) -> Callable[..., Any]:

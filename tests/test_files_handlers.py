@@ -21,6 +21,7 @@ from chimera_log import ConfigError, JsonFormatter, RotatingFileHandler
 from chimera_log.files import engines as engines_module
 from chimera_log.files import lines as lines_module
 from chimera_log.files.policy import Threads
+from chimera_log.files.retention import Limits
 from chimera_log.files.segments import Segments
 from chimera_log.files.syscalls import Keeping, Ordinary
 from chimera_log.report import Reporter
@@ -532,6 +533,20 @@ class TestOptions:
             ("mode", 640),
             ("follow_symlinks", "maybe"),
             ("keep_gil", "always"),
+            ("rotate_at", "noon"),
+            ("rotate_at", 0),
+            ("total_bytes", "5 XB"),
+            ("total_bytes", -1),
+            ("max_age", "old"),
+            ("max_age", -1),
+            ("min_free_bytes", "much"),
+            ("min_free_bytes", -1),
+            ("compression", "zip"),
+            ("compression", True),
+            ("sync", "sometimes"),
+            ("sync", None),
+            ("sync_interval", "often"),
+            ("sync_interval", -1),
         ],
     )
     def test_bad_option(self, option: str, value: Any) -> None:
@@ -543,6 +558,103 @@ class TestOptions:
             RotatingFileHandler("bot.log", **options)
 
         assert str(caught.value).startswith(f"{option}: {value!r}")
+
+    @pytest.mark.parametrize(
+        ("option", "value", "remedy"),
+        [
+            ("rotate_at", "noon", "midnight"),
+            ("compression", "zip", "did you mean 'gzip'?"),
+            ("sync", "sometimes", "use one of always, interval, never, rotate"),
+            ("sync_interval", "often", "seconds"),
+            ("max_age", "old", "30 days"),
+        ],
+    )
+    def test_remedy(self, option: str, value: Any, remedy: str) -> None:
+        """
+        The message says what would work.
+        """
+        with pytest.raises(ConfigError) as caught:
+            RotatingFileHandler("bot.log", **{option: value})
+
+        assert remedy in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("rotate_at", "midnight"),
+            ("total_bytes", "5 GB"),
+            ("max_age", "90 days"),
+            ("compression", "gzip"),
+        ],
+    )
+    def test_needs_backups(self, option: str, value: Any) -> None:
+        """
+        What is for full files makes no sense where there never are any.
+        """
+        with pytest.raises(ConfigError) as caught:
+            RotatingFileHandler("bot.log", **{option: value})
+
+        expected = (
+            f"{option}: {value!r} has no effect while backupCount is 0, which never "
+            "rotates; set backupCount to the full files to keep at most"
+        )
+        assert expected == str(caught.value)
+
+    def test_total_bytes_below_a_file(self) -> None:
+        """
+        Files that may have fewer bytes together than one has alone are a mistake.
+        """
+        with pytest.raises(ConfigError) as caught:
+            RotatingFileHandler(
+                "bot.log", maxBytes="100 MB", backupCount=3, total_bytes="99 MB"
+            )
+
+        expected = (
+            "total_bytes: '99 MB' is less than maxBytes, so that no full file would be "
+            "kept; use a multiple of it"
+        )
+        assert expected == str(caught.value)
+
+    def test_policy(self) -> None:
+        """
+        Each option is what the file is told, in bytes and seconds.
+        """
+        handler = RotatingFileHandler(
+            "bot.log",
+            maxBytes="1 MB",
+            backupCount=3,
+            rotate_at="midnight",
+            total_bytes="3 MB",
+            max_age="90 days",
+            min_free_bytes="500 MB",
+            compression="gzip",
+            sync="interval",
+            sync_interval="250 ms",
+        )
+        found = handler._policy
+
+        assert Limits(3, 3_000_000, 90 * 86_400.0) == found.limits
+        assert (True, 500_000_000) == (found.at_midnight, found.min_free_bytes)
+        assert ("gzip", "interval", 0.25) == (
+            found.compression,
+            found.sync,
+            found.sync_interval,
+        )
+
+    def test_defaults(self) -> None:
+        """
+        Without them nothing is compressed or removed by size or age, and the disk is
+        told to keep a file when it is full.
+        """
+        found = RotatingFileHandler("bot.log", maxBytes=10, backupCount=3)._policy
+
+        assert Limits(3, 0, 0.0) == found.limits
+        assert (False, 0) == (found.at_midnight, found.min_free_bytes)
+        assert ("none", "rotate", 0.1) == (
+            found.compression,
+            found.sync,
+            found.sync_interval,
+        )
 
 
 class TestWriter:

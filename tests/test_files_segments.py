@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 from collections import deque
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from tests.logs import STAMP, Log, is_unlocked, maintained, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from chimera_log.files.segments import Segments
 
 
 @pytest.fixture(params=["ordinary", "keeping"])
@@ -633,6 +636,161 @@ class TestRotate:
         assert 2 == segments.statistics().segments
 
 
+def line_at(time: str) -> bytes:
+    """Return a line that tells when it was logged."""
+    return b'{"timestamp":"%sZ"}\n' % time.encode()
+
+
+class TestMidnight:
+    """The first record of a day begins a new file, where that is wanted."""
+
+    BEFORE = line_at("2025-10-27T23:59:59.999999")
+    AFTER = line_at("2025-10-28T00:00:00.000000")
+    MIDNIGHT = 1_761_609_600.0  # 2025-10-28 00:00:00 UTC
+
+    def midnights(self, log: Log) -> Segments:
+        """Return segments that rotate at midnight, a second before it."""
+        log.now = self.MIDNIGHT - 1.0
+        return log.open(max_bytes=1_000, at_midnight=True)
+
+    def test_first_of_a_day(self, log: Log) -> None:
+        """
+        A record of 00:00:00 begins a new file; one of 23:59:59 does not.
+        """
+        segments = self.midnights(log)
+        segments.append(self.BEFORE)
+        segments.append(self.BEFORE)
+        log.now = self.MIDNIGHT
+        segments.append(self.AFTER)
+        segments.append(self.AFTER)
+
+        assert [2 * self.BEFORE, 2 * self.AFTER] == log.contents
+
+    def test_written_late(self, log: Log) -> None:
+        """
+        A record that was logged before midnight and is written after it belongs to
+        the day that is over: in a file of its own it would end that one's day.
+        """
+        segments = self.midnights(log)
+        segments.append(self.BEFORE)
+        log.now = self.MIDNIGHT + 0.001
+        segments.append(self.BEFORE)
+        segments.append(self.AFTER)
+        segments.append(self.AFTER)
+
+        assert [2 * self.BEFORE, 2 * self.AFTER] == log.contents
+
+    def test_lines_without_time(self, log: Log) -> None:
+        """
+        Of lines that tell no time the clock decides.
+        """
+        segments = self.midnights(log)
+        segments.append(b"1\n")
+        segments.append(b"2\n")
+        log.now = self.MIDNIGHT
+        segments.append(b"3\n")
+        segments.append(b"4\n")
+
+        assert [b"1\n2\n", b"3\n4\n"] == log.contents
+
+    def test_after_a_restart(self, log: Log) -> None:
+        """
+        A process that starts on the next day finds the old file, and moves on.
+        """
+        self.midnights(log).append(self.BEFORE)
+        log.close()
+        log.now = self.MIDNIGHT + 3_600
+        log.open(max_bytes=1_000, at_midnight=True).append(self.AFTER)
+
+        assert [self.BEFORE, self.AFTER] == log.contents
+
+    def test_two_processes(self, log: Log) -> None:
+        """
+        One of two writers moves on, the other follows.
+        """
+        one, two = self.midnights(log), self.midnights(log)
+        one.append(self.BEFORE)
+        two.append(self.BEFORE)
+        log.now = self.MIDNIGHT
+        one.append(self.AFTER)
+        two.append(self.AFTER)
+        one.append(self.AFTER)
+
+        assert [2 * self.BEFORE, 3 * self.AFTER] == log.contents
+
+    def test_idle_days(self, log: Log) -> None:
+        """
+        Days without records make no files.
+        """
+        segments = self.midnights(log)
+        segments.append(self.BEFORE)
+        log.now = self.MIDNIGHT + 5 * 86_400
+        late = line_at("2025-11-02T00:00:00")
+        segments.append(late)
+
+        assert [self.BEFORE, late] == log.contents
+
+    def test_clock_set_back(self, log: Log) -> None:
+        """
+        A clock that was set back begins no file; the day that comes again does not
+        either.
+        """
+        segments = self.midnights(log)
+        segments.append(self.BEFORE)
+        log.now = self.MIDNIGHT
+        segments.append(self.AFTER)
+        log.now = self.MIDNIGHT - 3_600
+        segments.append(line_at("2025-10-27T23:00:00"))
+        log.now = self.MIDNIGHT
+        segments.append(self.AFTER)
+
+        assert [1, 3] == [content.count(b"\n") for content in log.contents]
+
+    def test_size_as_well(self, log: Log) -> None:
+        """
+        A file that is full before the day ends makes room for a second one.
+        """
+        segments = self.midnights(log)
+        segments.policy = segments.policy._replace(max_bytes=len(self.BEFORE))
+        segments.append(self.BEFORE)
+        segments.append(self.BEFORE)
+
+        assert [self.BEFORE, self.BEFORE] == log.contents
+
+    def test_not_wanted(self, log: Log) -> None:
+        """
+        Where it is not wanted, size alone decides.
+        """
+        segments = log.open(max_bytes=1_000)
+        segments.append(self.BEFORE)
+        log.now = self.MIDNIGHT
+        segments.append(self.AFTER)
+
+        assert [self.BEFORE + self.AFTER] == log.contents
+
+    @given(st.lists(st.integers(0, 3 * 86_400), min_size=1, max_size=20))
+    def test_one_day_a_file(self, seconds: list[int]) -> None:
+        """
+        Whenever records come, no file holds two days, and none is empty.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            log = Log(Path(folder))
+            segments = log.open(max_bytes=0, at_midnight=True)
+            for second in sorted(seconds):
+                log.now = self.MIDNIGHT + second
+                moment = datetime.fromtimestamp(log.now, timezone.utc)
+                segments.append(line_at(f"{moment:%Y-%m-%dT%H:%M:%S}"))
+            segments.close()
+            days = [
+                {line[14:24] for line in content.splitlines()}
+                for content in log.contents
+            ]
+
+        assert [1] * len({second // 86_400 for second in seconds}) == [
+            len(each) for each in days
+        ]
+
+
 class TestMode:
     @pytest.fixture(params=[0o000, 0o022, 0o077])
     def umask(self, request: pytest.FixtureRequest) -> Iterator[int]:
@@ -698,6 +856,19 @@ class TestClose:
         segments.append(b"y\n")
 
         assert [b"x\ny\n"] == log.contents
+
+    def test_forgotten(self, log: Log) -> None:
+        """
+        A file that nobody closed is closed with the last who knows it.
+        """
+        segments = log.open()
+        segments.append(b"1\n")
+        fd = segments._fd
+        log.opened.clear()
+        del segments
+
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
 
 
 class TestLargeFile:

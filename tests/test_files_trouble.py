@@ -11,7 +11,6 @@ import runpy
 import signal
 import sys
 import tempfile
-import warnings
 import weakref
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +26,15 @@ from chimera_log.files import engines as engines_module
 from chimera_log.files.engines import shared
 from chimera_log.files.segments import Segments
 from chimera_log.files.syscalls import Look, Ordinary
-from tests.logs import POLICY, Log, held, is_unlocked, maintained, refusing
+from tests.logs import (
+    POLICY,
+    Log,
+    held,
+    in_child,
+    is_unlocked,
+    maintained,
+    refusing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -730,21 +737,6 @@ class TestLock:
         segments.flush()
 
         assert [b"a\nb\n"] == log.contents
-
-
-def in_child(work: Callable[[], bool]) -> bool:
-    """Return what *work* says in a forked child."""
-    with warnings.catch_warnings():
-        # Python 3.12 warns of forking beside threads; there are none of ours.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        signal.alarm(10)
-        try:
-            os._exit(0 if work() else 1)
-        finally:
-            os._exit(2)
-    return os.waitpid(child, 0)[1] == 0
 
 
 ACTS = st.sampled_from(["append", "short", "half", "unlocked", "rotate", "restart"])

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 _sync_file = getattr(os, "fdatasync", os.fsync)
 
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)  # 0: a system that opens none (Windows)
+# Windows syncs only what is open for writing.
+_FILE = os.O_RDONLY if _DIRECTORY else os.O_RDWR
+
 
 class Durability:
     """
     What of one log file is not known to be on the disk.
 
     The engine says, holding its lock, what it did; `sync` does the rest.
-
-    Args:
-        on_trouble: Told the kind of trouble (``sync``) and, in words, what it is.
     """
 
-    def __init__(self, on_trouble: Callable[[str, str], None]) -> None:
-        self._on_trouble = on_trouble
+    def __init__(self) -> None:
         self._left: list[int] = []  # files that others moved away, still open
         self._begin()
 
@@ -55,6 +55,7 @@ class Durability:
         self._kept = 0  # how much of it the disk has
         self._full: list[str] = []
         self._is_renamed = False
+        self.has_lines = False  # whether some were written to the active file
         self.sealed = 0  # full files that the disk has, with their names
 
     @property
@@ -70,9 +71,10 @@ class Durability:
     def wrote(self) -> None:
         """Remember that something was written to the active file."""
         self._done += 1
+        self.has_lines = True
 
     def renamed(self, path: str | None = None) -> None:
-        """Remember that a file was made, or that *path* is full now."""
+        """Remember that a file may be new, or that *path* is full now."""
         self._done += 1
         self._is_renamed = True
         if path is not None:
@@ -82,69 +84,93 @@ class Durability:
         """Take over a descriptor whose file somebody else moved away, and close it."""
         self._done += 1
         self._left.append(fd)
+        self.has_lines = False
 
     def sync(
         self,
         lock: AbstractContextManager[object],
         duplicate: Callable[[], int | None],
         directory: str,
-    ) -> None:
+    ) -> list[OSError]:
         """
         Have the disk keep all that was done before, or find that it does.
 
-        What cannot be synced is reported and not tried again: the kernel forgets
-        what it could not write, and the next sync would lie (PostgreSQL learned
-        that in 2018).
+        Whoever holds the engine's lock must not call this: the thread that syncs
+        just now may be about to take it.
 
         Args:
             lock: The engine's.
             duplicate: Returns a descriptor of the active file, to be closed, or
                 ``None``; called with the lock held.
             directory: Where the names are.
+
+        Returns:
+            Why something could not be synced.  That is not tried again: the kernel
+            forgets what it could not write, and the next sync would lie (PostgreSQL
+            learned that in 2018).
         """
         wanted = self._done
         with self._syncing:
             if self._kept >= wanted:
-                return
+                return []
+            errors: list[OSError] = []
             with lock:
                 covered = self._done
                 full, self._full = self._full, []
                 open_files, self._left = self._left, []
                 is_renamed, self._is_renamed = self._is_renamed, False
-                active = duplicate()
+                self.has_lines = False
+                try:
+                    active = duplicate()
+                except OSError as error:  # no more descriptors
+                    active = None
+                    errors.append(error)
             if active is not None:
                 open_files.append(active)
-            if self._sync(full, open_files, directory if is_renamed else None):
+            try:
+                while open_files:
+                    errors += _keep(open_files.pop())
+                for path in full:
+                    errors += _keep_at(path, _FILE)
+                # Last: a name without its lines is worth less.
+                if is_renamed and _DIRECTORY:
+                    errors += _keep_at(directory, os.O_RDONLY | _DIRECTORY)
+            except BaseException:  # a signal handler's: to be done again
+                self._left += open_files
+                self._full[:0] = full
+                self._is_renamed |= is_renamed
+                raise
+            if not errors:
                 self.sealed += len(full)
-            self._kept = covered
+            # A signal handler may have synced what is newer, meanwhile.
+            self._kept = max(self._kept, covered)
+            return errors
 
     def _close(self) -> None:
         while self._left:
             with suppress(OSError):  # closed behind our back
                 os.close(self._left.pop())
 
-    def _sync(
-        self, full: list[str], open_files: list[int], directory: str | None
-    ) -> bool:
-        """Sync all of these, and close what is open; whether that could be done."""
-        paths = [*full, directory] if directory is not None else full
-        for path in paths:  # the directory last: a name without its lines is worth less
-            with suppress(FileNotFoundError):  # removed, or compressed, meanwhile
-                open_files.append(
-                    os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-                )
-        kept = [self._is_synced(fd) for fd in open_files]  # each one, whatever fails
-        return all(kept)
 
-    def _is_synced(self, fd: int) -> bool:
-        """Sync *fd* and close it; whether that could be done."""
-        try:
-            _sync_file(fd)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # a directory that cannot be synced
-                what = f"the disk may not have its last lines: {error}"
-                self._on_trouble("sync", what)
-                return False
-        finally:
+def _keep_at(path: str, flags: int) -> list[OSError]:
+    """Sync what is at *path*; return why that could not be done."""
+    try:
+        fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:  # removed, or compressed, meanwhile
+        return []
+    except OSError as error:
+        return [error]
+    return _keep(fd)
+
+
+def _keep(fd: int) -> list[OSError]:
+    """Sync *fd* and close it; return why that could not be done."""
+    try:
+        _sync_file(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a directory that cannot be synced
+            return [error]
+    finally:
+        with suppress(OSError):  # closed behind our back
             os.close(fd)
-        return True
+    return []

@@ -40,7 +40,8 @@ def shared(path: str, policy: Policy) -> Segments:
             lambda kind, what: report(f"{path}: {kind}", f"{path}: {what}"),
             threads=_threads,
         )
-    known.policy = policy
+    elif known.policy != policy:
+        known.use(policy)
     return known
 
 
@@ -64,13 +65,14 @@ _threads = Threads(_syncer.wake, _maintainer.wake)
 
 @at_exit(FILES)
 def _at_exit() -> None:
-    # What is half compressed is begun again at the next start.
-    is_stopped = _maintainer.stop(CLOSE_TIMEOUT)
+    is_at_rest = _maintainer.stop(CLOSE_TIMEOUT)
     for segments in list(all_segments):
+        if is_at_rest:
+            segments.rest()  # the next start does what is half done
         segments.at_exit()
-        segments.sync()
-        if is_stopped:
-            segments.rest()
+    if _syncer.stop(CLOSE_TIMEOUT):  # or else the disk is stuck: we go without
+        for segments in list(all_segments):
+            segments.sync()
 
 
 def _after_fork_in_parent() -> None:

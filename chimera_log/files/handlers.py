@@ -47,10 +47,10 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
 
     A full file is renamed once, to ``<filename>.<UTC of its first line>.<number>``,
     and never again; compressing and removing full files is a thread's work, done
-    for a file by one process at a time.  A record that cannot be written waits in memory, in order
-    and up to 10,000 of them, and is tried again with the next one; trouble is
-    reported on stderr, at most once a minute, and counted by `statistics`; the
-    call that logs never fails.
+    for a file by one process at a time.  A record that cannot be written waits in
+    memory, in order and up to 10,000 of them, and is tried again with the next one;
+    trouble is reported on stderr, at most once a minute, and counted by
+    `statistics`; the call that logs never fails.
 
     The directory and the file are made at the first record, so that a service
     starts even where they cannot be.

@@ -42,7 +42,7 @@ Statistics = namedtuple(
         "segments",  # full files on disk
         "sealed",  # full files that we rotated and synced, with their names
         "compressed",  # by this process
-        "last_error",  # or None
+        "last_error",  # of writing, rotating or syncing; or None
     ],
 )
 

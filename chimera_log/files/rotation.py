@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chimera_log.files.policy import Policy
+    from chimera_log.files.syscalls import Ordinary
 
 _LOOK_FOR_TIME = 100  # bytes at a file's beginning
 _PAUSE = 10.0  # seconds without rotating, after a rotation failed
@@ -48,24 +49,33 @@ class RotatedFile(ActiveFile):
         self._clock = clock
         self._last_number = 0
         self._rotates_from = float("-inf")  # on the monotonic clock
-        self._day: tuple[tuple[int, int], float] | None = None
+        self._ends: float | None = None  # midnight; None: not looked for yet
 
     def _on_full(self, path: str) -> None:
         """Take note that the active file was renamed to *path*."""
 
-    def _is_full_for(self, length: int) -> bool:
-        """Whether the next *length* bytes belong into a new file, which we can make."""
+    def _open(self, calls: Ordinary | None = None) -> None:
+        self._ends = None
+        super()._open(calls)
+
+    def _is_full_for(self, lines: bytes) -> bool:
+        """Whether *lines* belong into a new file, and we can make one."""
         policy = self.policy
-        is_full = self._size + length > policy.max_bytes > 0 or (
-            policy.at_midnight and self._clock() >= self._end_of_day()
+        is_full = self._size + len(lines) > policy.max_bytes > 0 or (
+            policy.at_midnight and self._is_of_another_day(lines)
         )
         return is_full and time.monotonic() >= self._rotates_from
 
-    def _end_of_day(self) -> float:
-        """Return the first midnight UTC after the active file's first line."""
-        if self._day is None or self._day[0] != self._identity:
-            self._day = self._identity, names.next_midnight(self._first_time())
-        return self._day[1]
+    def _is_of_another_day(self, lines: bytes) -> bool:
+        """Whether *lines* come after the midnight (UTC) that ends the file's day."""
+        if self._ends is None:
+            self._ends = names.next_midnight(self._first_time())
+        if self._clock() < self._ends:
+            return False
+        # What was logged before midnight, and is written after it, would give the
+        # next file a day that is over already.
+        time_of_first = names.time_of_line(lines[:_LOOK_FOR_TIME])
+        return time_of_first is None or time_of_first >= self._ends
 
     def _rotate(self) -> None:
         """Rename the active file and open a new one, if that can be done."""

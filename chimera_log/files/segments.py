@@ -21,33 +21,29 @@ that `engines` has.  Nothing here knows records, formats or `logging`.
 from __future__ import annotations
 
 import os
-import select
-import threading
 import time
 import weakref
-from collections import deque
 from contextlib import suppress
 
 from chimera_log.files import names
 from chimera_log.files.durable import Durability
 from chimera_log.files.policy import ALWAYS, INTERVAL, NEVER, Statistics, Threads
-from chimera_log.files.rotation import RotatedFile
+from chimera_log.files.room import Room
 from chimera_log.files.upkeep import Care, Upkeep
+from chimera_log.files.waiting import WaitingLines, unwritten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
     from chimera_log.files.policy import Policy
+    from chimera_log.files.syscalls import Ordinary
 
-_AT_ONCE = 64 * 1024  # bytes of many lines that go out in one call
 _RETRY = 1.0  # seconds until lines that could not be written are tried again
-_LOOK_AT_DISK = 1.0  # seconds between two looks at how full it is
-# The same for a pipe, which takes them whole, whoever else writes to it.
-_IN_ONE_PIECE = getattr(select, "PIPE_BUF", 512)
 
 
-class Segments(RotatedFile):
+class Segments(WaitingLines):
     """
     The file at *path* and the full segments beside it.
 
@@ -72,22 +68,21 @@ class Segments(RotatedFile):
     ) -> None:
         super().__init__(path, policy, on_trouble, clock)
         self._threads = threads
-        self._durable = Durability(on_trouble)
+        self._durable = Durability()
         self._upkeep = Upkeep(on_trouble, clock)
-        self._lock = threading.RLock()
-        self._waiting: deque[bytes] = deque()
-        self._late = 0  # how many of these could not be written when they came
-        self._busy = False
-        self._counts = dict.fromkeys(Statistics._fields, 0)
         self._ask_anew()
         all_segments.add(self)
 
     def _ask_anew(self) -> None:
         self._is_sync_asked = False
         self._synced_at = float("-inf")
-        self._is_watched = False  # whether `maintain` knows that we write
-        self._is_starved = False  # whether others need what is left of the disk
-        self._seen = 0  # lines written when the disk was last looked at
+        self._room = Room()
+
+    def use(self, policy: Policy) -> None:
+        """Behave as *policy* says from now on."""
+        self.policy = policy
+        self._upkeep.ask()
+        self._room.is_watched = False
 
     def append(self, line: bytes) -> bool:
         """
@@ -114,7 +109,7 @@ class Segments(RotatedFile):
         with self._lock:
             while lines:
                 room = self.policy.max_waiting - len(self._waiting)
-                if self._is_starved or (room <= 0 and not self._flush()):
+                if self._room.is_lacking or (room <= 0 and not self._flush()):
                     self._drop(len(lines))
                     lines.clear()
                     break
@@ -126,9 +121,9 @@ class Segments(RotatedFile):
     def flush(self) -> bool:
         """Try to write what waits; whether nothing waits any more."""
         with self._lock:
-            waited = len(self._waiting)
+            before = self._counts["written"]
             is_written = self._flush()
-        if waited and is_written:
+        if self._counts["written"] != before:
             self._see_to_disk()
         return is_written
 
@@ -162,7 +157,13 @@ class Segments(RotatedFile):
 
     def sync(self) -> None:
         """Have the disk keep what the policy says, whatever is not kept yet."""
-        self._durable.sync(self._lock, self._duplicate, self._directory)
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            # As Condition asks.  A signal handler interrupted this thread, and who
+            # syncs just now may be waiting for this lock.
+            self._threads.sync()
+            return
+        for error in self._durable.sync(self._lock, self._duplicate, self._directory):
+            self._trouble("sync", "the disk may not have its last lines", error)
 
     def sync_due(self, now: float) -> float | None:
         """
@@ -174,13 +175,15 @@ class Segments(RotatedFile):
         Returns:
             Seconds until something else is due; ``None``: not before we say so.
         """
+        # First: for what is written from here on.
+        self._is_sync_asked = False
         if not self._durable.has_full:
-            if self.policy.sync != INTERVAL or self._durable.is_clean:
+            if not self._is_synced_while_active() or self._durable.is_clean:
                 return None
             wait: float = self._synced_at + self.policy.sync_interval - now
-            if wait > 0:
+            if wait > 0 and self.policy.sync == INTERVAL:
+                self._is_sync_asked = True
                 return wait
-        self._is_sync_asked = False  # for what is written from here on
         self._synced_at = now
         self.sync()
         return None
@@ -193,11 +196,12 @@ class Segments(RotatedFile):
             Seconds until there is more to do, 0 at once; ``None``: not before we
             say so.
         """
+        written = self._counts["written"]
         pauses: list[float | None] = [
-            None if self.flush() or not self._waiting else _RETRY,
-            self._look_at_disk(),
+            None if self.flush() else _RETRY,
+            self._room.look(self._directory, self.policy, written),
         ]
-        if self._counts["written"] and self.policy.limits.backup_count:
+        if written and self.policy.limits.backup_count:
             pauses.append(self._upkeep.step(self._care()))
         return min((each for each in pauses if each is not None), default=None)
 
@@ -235,7 +239,7 @@ class Segments(RotatedFile):
 
     def after_fork_in_parent(self) -> None:
         """Have the next line wake the threads, which ended before the fork."""
-        self._is_watched = False
+        self._room.is_watched = False
         if self._is_sync_asked:
             self._threads.sync()
 
@@ -246,12 +250,7 @@ class Segments(RotatedFile):
         What waits is the parent's.  So is the lock: with its descriptor the
         child lets go of it at once, or it could outlive the process that took it.
         """
-        self._lock = threading.RLock()
-        self._waiting.clear()
-        self._late = 0
-        unwritten.discard(self)
-        self._busy = False
-        self._counts = dict.fromkeys(Statistics._fields, 0)
+        self._wait_for_nothing()
         self._repaired = 0
         self._last_error = None
         self._durable.after_fork()
@@ -261,7 +260,7 @@ class Segments(RotatedFile):
 
     def _accept(self, line: bytes) -> bool:
         """Write *line*, or let it wait, or drop it; whether it was written."""
-        if self._is_starved or (
+        if self._room.is_lacking or (
             len(self._waiting) >= self.policy.max_waiting and not self._flush()
         ):
             # What waits was accepted; the newest is not.
@@ -273,16 +272,11 @@ class Segments(RotatedFile):
     def _drop(self, count: int) -> None:
         self._counts["dropped"] += count
         why = f"{self.policy.max_waiting} lines wait already"
-        if self._is_starved:
+        if self._room.is_lacking:
             why = "less than min_free_bytes is free on its disk"
         self.on_trouble(
             "drop", f"{why}; {self._counts['dropped']} records dropped so far"
         )
-
-    def _flush(self) -> bool:
-        if self._busy:  # the append around us will
-            return False
-        return not self._waiting or self._write_waiting()
 
     def _see_to_disk(self) -> None:
         """After a write, without the lock: what else has to happen."""
@@ -291,26 +285,14 @@ class Segments(RotatedFile):
         elif self.policy.sync == INTERVAL and not self._is_sync_asked:
             self._is_sync_asked = True
             self._threads.sync()
-        if not self._is_watched:
-            self._is_watched = True
+        if not self._room.is_watched:
+            self._room.is_watched = True
             self._threads.maintain()
 
-    def _look_at_disk(self) -> float | None:
-        """Find out whether others need what is left of the disk."""
-        if not self.policy.min_free_bytes or not hasattr(os, "statvfs"):
-            return None
-        self._is_starved = False
-        with suppress(OSError):  # then we do not know
-            disk = os.statvfs(self._directory)
-            self._is_starved = (
-                disk.f_bavail * disk.f_frsize < self.policy.min_free_bytes
-            )
-        written = self._counts["written"]
-        if self._is_starved or written != self._seen:
-            self._seen = written
-            return _LOOK_AT_DISK
-        self._is_watched = False
-        return None
+    def _open(self, calls: Ordinary | None = None) -> None:
+        super()._open(calls)
+        if self._is_synced_while_active():
+            self._durable.renamed()  # by whomever it was made, and whenever
 
     def _on_full(self, path: str) -> None:
         self._counts["rotations"] += 1
@@ -318,6 +300,12 @@ class Segments(RotatedFile):
             self._durable.renamed(path)
             self._threads.sync()
         self._upkeep.ask()
+        self._threads.maintain()
+
+    def _on_written(self) -> None:
+        self._durable.wrote()
+
+    def _on_failure(self) -> None:
         self._threads.maintain()
 
     def _is_synced_while_active(self) -> bool:
@@ -329,7 +317,7 @@ class Segments(RotatedFile):
         return None
 
     def _dispose(self, fd: int) -> None:
-        if self._is_synced_while_active() and not self._durable.is_clean:
+        if self._is_synced_while_active() and self._durable.has_lines:
             # Moved away by somebody who may not sync it.
             self._durable.left(fd)
             self._threads.sync()
@@ -339,78 +327,5 @@ class Segments(RotatedFile):
     def _care(self) -> Care:
         return Care(self._directory, self._name, self._aside, self.policy)
 
-    def _write_waiting(self) -> bool:
-        """Write what waits, the oldest first; whether all of it was written."""
-        self._busy = True
-        try:
-            self._take_lock()
-            while self._waiting:
-                self._write_first()
-        except OSError as error:
-            self._late = len(self._waiting)
-            unwritten.add(self)
-            self._trouble("write", "cannot write, will try again", error)
-            self._threads.maintain()
-            return False
-        finally:
-            self._end_turn()
-        unwritten.discard(self)
-        # One more may have come while the lock was let go of.
-        return not self._waiting or self._write_waiting()
-
-    def _end_turn(self) -> None:
-        try:
-            self._release()
-        finally:
-            self._busy = False  # also if a signal handler raised meanwhile
-
-    def _write_first(self) -> None:
-        """Write the lines that wait longest; what is written waits no more."""
-        count = self._fitting()
-        line = self._waiting[0]
-        if count > 1:
-            line = b"".join([self._waiting[each] for each in range(count)])
-        self._taken.clear()
-        try:
-            self._write(line)
-        finally:
-            # Also if a signal handler raised meanwhile: written is written.
-            if self._is_out():
-                self._count_written(count, len(line))
-
-    def _count_written(self, count: int, size: int) -> None:
-        for _ in range(count):
-            self._waiting.popleft()
-        retried = min(count, self._late)
-        self._late -= retried
-        self._counts["retried"] += retried
-        self._counts["written"] += count
-        self._counts["bytes"] += size
-        self._counts["unlocked"] += count * (self._is_regular and not self._is_locked)
-        self._durable.wrote()
-
-    def _fitting(self) -> int:
-        """Return how many of the lines that wait go into one write."""
-        if self._late:  # as much as a disk that is nearly full can take
-            return 1
-        limit = _AT_ONCE if self._is_regular else _IN_ONE_PIECE
-        if self._is_locked and self.policy.max_bytes > 0:
-            limit = min(limit, self.policy.max_bytes - self._size)
-        count, size = 1, len(self._waiting[0])
-        while count < len(self._waiting):
-            size += len(self._waiting[count])
-            if size > limit:
-                break
-            count += 1
-        return count
-
-    def _write(self, lines: bytes) -> None:
-        """Write lines; all of them or nothing."""
-        if self._is_locked and self._size and self._is_full_for(len(lines)):
-            self._rotate()
-        self._write_line(lines)
-
 
 all_segments: weakref.WeakSet[Segments] = weakref.WeakSet()
-# Lines that wait must not go with the last handler on their file.
-unwritten: set[Segments] = set()

@@ -114,12 +114,14 @@ class Upkeep:
             path = os.path.join(care.directory, self._rest.pop())
             self._compression = Compression(path, care.aside.path, care.policy.mode)
             return 0
-        if self._is_asked or self._clock() >= self._again_at:
+        wait = self._again_at - self._clock()
+        was_set_back = _BETWEEN < wait < _NEVER  # the clock was
+        if self._is_asked or wait <= 0 or was_set_back:
             return self._look_around(care)
         if self._turn is not None:
             self._turn.release()
             self._turn = None
-        return None if self._again_at == _NEVER else self._again_at - self._clock()
+        return None if wait == _NEVER else wait
 
     def _look_around(self, care: Care) -> float | None:
         """Find out what there is to do, and begin with it if it is our turn."""

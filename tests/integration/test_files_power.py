@@ -4,13 +4,11 @@ Power cuts: what ``sync`` promises is on the disk, and a sealed file is whole.
 
 from __future__ import annotations
 
-import inspect
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 
-from chimera_log import RotatingFileHandler
 from tests.integration.files_support import HANDLER, NAME
 from tests.integration.power import TELL, Cut, cut_power
 
@@ -47,11 +45,6 @@ while True:
 
 cuts = pytest.mark.parametrize(
     "number", [0, *(pytest.param(cut, marks=pytest.mark.long) for cut in range(1, 5))]
-)
-needs_sync = pytest.mark.xfail(
-    "sync" not in inspect.signature(RotatingFileHandler).parameters,
-    reason="there is no option sync yet",
-    run=False,
 )
 
 
@@ -97,7 +90,6 @@ class TestByHand:
         assert len(found.acknowledged) <= found.written[NAME].count(b"\n")
 
 
-@needs_sync
 class TestSync:
     @cuts
     def test_always(self, cut: Cutter, number: int) -> None:
