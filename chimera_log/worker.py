@@ -274,8 +274,15 @@ def _exit() -> None:
         return
     _is_over = True
     for _, function in _exit_functions:
-        function()
+        _end(function)
     report.close()  # which a multiprocessing child would not do by itself
+
+
+def _end(function: Callable[[], object]) -> None:
+    try:
+        function()
+    except Exception as error:  # the others have to end as well
+        report("exit", f"at exit: {type(error).__name__}: {error}")
 
 
 def _main_thread_ended() -> None:

@@ -639,6 +639,21 @@ class TestAtExit:
 
         assert ["queues", "files", "more files"] == exit_calls
 
+    def test_one_fails(
+        self, exit_calls: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        One that fails is told, and keeps no other from its end.
+        """
+        said: list[str] = []
+        monkeypatch.setattr(module, "report", Reporter(write=said.append))
+        module.at_exit(QUEUES)(lambda: [].pop())
+        module.at_exit(FILES)(lambda: exit_calls.append("files"))
+        module._exit()
+
+        assert ["files"] == exit_calls
+        assert ["chimera_log: at exit: IndexError: pop from empty list\n"] == said
+
     def test_parent(self, exit_calls: list[str]) -> None:
         """
         Where `atexit` will do it, the end of the main thread means nothing.

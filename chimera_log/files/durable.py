@@ -15,6 +15,8 @@ import os
 import threading
 from contextlib import suppress
 
+from chimera_log.files import opening
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
 
 _sync_file = getattr(os, "fdatasync", os.fsync)
 
-_DIRECTORY = getattr(os, "O_DIRECTORY", 0)  # 0: a system that opens none (Windows)
-# Windows syncs only what is open for writing.
-_FILE = os.O_RDONLY if _DIRECTORY else os.O_RDWR
+# A system without it opens no directories (Windows).
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+# It syncs only what is open for writing; append-only files are not opened for it.
+_FILE = opening.FLAGS & ~os.O_RDWR if _DIRECTORY else opening.FLAGS
 
 
 class Durability:
@@ -134,7 +137,9 @@ class Durability:
                     errors += _keep_at(path, _FILE)
                 # Last: a name without its lines is worth less.
                 if is_renamed and _DIRECTORY:
-                    errors += _keep_at(directory, os.O_RDONLY | _DIRECTORY)
+                    errors += _keep_at(
+                        directory, os.O_RDONLY | os.O_CLOEXEC | _DIRECTORY
+                    )
             except BaseException:  # a signal handler's: to be done again
                 self._left += open_files
                 self._full[:0] = full
@@ -155,7 +160,7 @@ class Durability:
 def _keep_at(path: str, flags: int) -> list[OSError]:
     """Sync what is at *path*; return why that could not be done."""
     try:
-        fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+        fd = os.open(path, flags)
     except FileNotFoundError:  # removed, or compressed, meanwhile
         return []
     except OSError as error:
