@@ -121,6 +121,23 @@ class TestOpenOrMake:
 
         assert [(path.stat().st_ino, SERVICE, SERVICE + 1)] == gifts
 
+    def test_no_proc(
+        self, tmp_path: Path, gifts: Gifts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        So it is where a file without a name cannot be named, as without /proc.
+        """
+
+        def link(*_: object, **__: object) -> None:
+            raise FileNotFoundError(errno.ENOENT, "no /proc here")
+
+        monkeypatch.setattr(os, "link", link)
+        path = tmp_path / "bot.log"
+        os.close(open_or_make(str(path), FLAGS, 0o640))
+
+        assert (path.stat().st_ino, SERVICE, SERVICE + 1) == gifts[-1]
+        assert [path] == list(tmp_path.iterdir())
+
     @pytest.mark.usefixtures("gifts")
     def test_overtaken(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """

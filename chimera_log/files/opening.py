@@ -123,11 +123,18 @@ def _make(path: str, flags: int, mode: int) -> int:
 def _make_for(owner: tuple[int, int], path: str, flags: int, mode: int) -> int:
     """Make a file that has its owner before anybody sees it, where that can be."""
     try:
-        fd = os.open(os.path.dirname(path), flags & ~NOFOLLOW | os.O_TMPFILE, mode)
-    except (AttributeError, OSError):  # a system or file system without
+        return _make_unseen(owner, path, flags, mode)
+    except FileExistsError:
+        raise
+    except (AttributeError, OSError):  # a system or file system without, or no /proc
         fd = _make(path, flags, mode)
         _give(fd, owner)
         return fd
+
+
+def _make_unseen(owner: tuple[int, int], path: str, flags: int, mode: int) -> int:
+    """Make a file without a name, and name it when all is done."""
+    fd = os.open(os.path.dirname(path), flags & ~NOFOLLOW | os.O_TMPFILE, mode)
     try:
         _give(fd, owner)
         _allow(fd, mode)
