@@ -70,7 +70,7 @@ class Reporter:
                 self.close()
             self._kinds[kind] = (now, 0)
         more = f" ({held} more like this not shown)" if held else ""
-        if not self._say(f"chimera_log: {_one_line(message)[:MAX_LINE]}{more}\n"):
+        if not self._say(f"chimera_log: {_one_line(message)}{more}\n"):
             with self._lock:
                 _, meanwhile = self._kinds.get(kind, (now, 0))
                 again = now - INTERVAL + TRY_AGAIN
@@ -97,8 +97,8 @@ class Reporter:
 
 
 def _one_line(message: str) -> str:
-    """Return *message* as one line, whatever a path or an error's text contains."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], message)
+    """Return *message* as one short line, whatever a path or an error contains."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], message)[:MAX_LINE]
 
 
 def _to_stderr(line: str) -> None:

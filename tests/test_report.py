@@ -213,6 +213,16 @@ class TestClose:
 
         assert "chimera_log: file a\\nb: 1 more not shown\n" == told.lines[-1]
 
+    def test_long(self, told: Told) -> None:
+        """
+        A kind that holds the longest of paths does not wait for a pipe's reader.
+        """
+        for _ in range(2):
+            told.report("/long" * 1000, "disk full")
+        told.report.close()
+
+        assert len(told.lines[-1]) <= select.PIPE_BUF
+
     def test_failing_stream(self) -> None:
         """
         A stream that fails at exit does not disturb it.

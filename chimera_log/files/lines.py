@@ -93,9 +93,7 @@ class LineHandler(logging.Handler):
                 f"a filter failed ({type(error).__name__}: {error}); its record is kept",
             )
             passed = True
-        if isinstance(
-            passed, logging.LogRecord
-        ):  # Python 3.12: a filter may replace it
+        if isinstance(passed, logging.LogRecord):  # since Python 3.12, another one
             record = passed
         if passed:
             self.emit(record)
