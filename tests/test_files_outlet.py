@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chimera_log import worker
 from chimera_log.files import outlet as module
 from chimera_log.files.outlet import (
     BLOCK,
@@ -273,7 +274,9 @@ class TestPut:
         sink.at_once = 1
         outlet = sink.outlet(tries_at_once=True)
         with outlet._turn:
-            outlet.put(b"a")
+            caller = Thread(target=outlet.put, args=(b"a",))
+            caller.start()
+            assert ended(caller)
             assert [] == sink.written
         assert outlet.flush()
 
@@ -349,6 +352,28 @@ class TestPut:
         assert outlet.flush()
 
         assert [b"outer", b"nested"] == sink.written
+
+    def test_signal_handler_without_threads(
+        self, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        So it is where no thread can be begun any more: nobody waits for himself.
+        """
+        monkeypatch.setattr(worker, "_is_over", True)
+        outlet = sink.outlet(tries_at_once=True)
+        write, calls = sink.write_at_once, []
+
+        def interrupted(lines: deque[bytes]) -> None:
+            calls.append(len(lines))
+            outlet.put(b"nested")
+            sink.at_once = 1
+            write(lines)
+
+        outlet._write_at_once = interrupted
+        outlet.put(b"outer")
+
+        assert [b"outer", b"nested"] == sink.written
+        assert [1] == calls
 
     def test_block(self, sink: Sink) -> None:
         """

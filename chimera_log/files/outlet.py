@@ -187,7 +187,10 @@ class Outlet:
     def _begin(self) -> None:
         self._queue = LineQueue(self._bounds)
         self._taken: deque[bytes] = deque()
-        self._turn = threading.Lock()  # whose turn it is to write
+        # Whose turn it is to write.  Reentrant: a signal handler may log while its
+        # thread has the turn, and leaves the line to the write that it interrupted.
+        self._turn = threading.RLock()
+        self._is_busy = False
         self._room = threading.Condition()
         self._callers = 0  # that wait for room
         self._counting = threading.RLock()
@@ -201,7 +204,7 @@ class Outlet:
             with self._room:
                 self._room.notify_all()
         with self._turn:
-            if self._taken:
+            if self._taken and not self._is_busy:
                 self._write(self._taken)
 
     def _is_written_at_once(self, line: bytes) -> bool:
@@ -211,14 +214,17 @@ class Outlet:
         if write is None or len(self) or not self._turn.acquire(blocking=False):
             return False
         try:
-            if len(self):
+            if self._is_busy or len(self):
                 return False
-            self._taken.append(line)
-            write(self._taken)
-            is_written = not self._taken
+            self._is_busy = True
+            try:
+                self._taken.append(line)
+                write(self._taken)
+            finally:
+                self._is_busy = False
         finally:
             self._turn.release()
-        if not is_written:
+        if len(self):
             self._worker.wake()
         return True
 
