@@ -18,13 +18,16 @@ import sys
 import threading
 import time
 import weakref
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from chimera_log.report import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 QUEUES, FILES = range(2)  # the order in which things end
 _FORK_TIMEOUT = 0.25  # seconds that a fork waits for threads to end their work
@@ -243,6 +246,13 @@ class Worker:
                 self._changed.notify_all()
 
 
+def members(group: weakref.WeakSet[T]) -> list[T]:
+    """Return what is in *group* now, though another thread may be adding to it."""
+    while True:
+        with suppress(RuntimeError):  # it grew while we looked
+            return list(group)
+
+
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 _exit_functions: list[tuple[int, Callable[[], object]]] = []
 _is_over = False  # whether the process is ending
@@ -273,9 +283,11 @@ def _exit() -> None:
     if _is_over:  # a multiprocessing child of Python 3.13 may call twice
         return
     _is_over = True
-    for _, function in _exit_functions:
-        _end(function)
-    report.close()  # which a multiprocessing child would not do by itself
+    # Each of them, even if a Ctrl-C ends one that waits.
+    with ExitStack() as stack:
+        stack.callback(report.close)  # a multiprocessing child would not by itself
+        for _, function in reversed(_exit_functions):
+            stack.callback(_end, function)
 
 
 def _end(function: Callable[[], object]) -> None:
@@ -310,17 +322,17 @@ def _exit_after(threads: list[threading.Thread]) -> None:
 def stop_all(timeout: float) -> None:
     """End the threads of all workers, between two calls of their jobs."""
     deadline = time.monotonic() + timeout
-    for thread in [worker._ask_to_stop() for worker in list(_workers)]:
+    for thread in [worker._ask_to_stop() for worker in members(_workers)]:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0))
-    for worker in list(_workers):
+    for worker in members(_workers):
         worker._is_stopping = False
 
 
 def _after_fork_in_parent() -> None:
     # The others wait until there is a reason: Python 3.12 warns of forking beside
     # threads, and counts those that are begun here.
-    for worker in list(_workers):
+    for worker in members(_workers):
         if worker._is_called and worker._in_caller:
             worker.wake()
 
@@ -328,7 +340,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _is_over  # noqa: PLW0603  the child begins
     _is_over = False
-    for worker in list(_workers):
+    for worker in members(_workers):
         worker.after_fork()
 
 

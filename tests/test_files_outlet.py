@@ -553,6 +553,26 @@ class TestAtExit:
         told = "the process ends; 6 records not written"
         assert ("exit", told) == sink.losses[-1]
 
+    def test_interrupted(self, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A Ctrl-C while it waits is the end of that outlet alone, and what it lost told.
+        """
+
+        def interrupted(_: float) -> bool:
+            raise KeyboardInterrupt
+
+        outlets = [sink.outlet() for _ in range(2)]
+        monkeypatch.setattr(module, "_outlets", outlets)
+        for outlet in outlets:
+            sink.stuck(outlet)
+            monkeypatch.setattr(outlet._worker, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            module._at_exit()
+        monkeypatch.undo()
+
+        told = "the process ends; 1 records not written"
+        assert [("exit", told), ("exit", told)] == sink.losses
+
     def test_dropped_before(self, sink: Sink) -> None:
         """
         The last word has all that was dropped, which was not all told before.

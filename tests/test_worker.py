@@ -13,6 +13,7 @@ import time
 from threading import Event, Semaphore, Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import pytest
 
@@ -618,6 +619,39 @@ class TestFork:
         assert [True] == answers
 
 
+class TestMembers:
+    def test_all(self) -> None:
+        """
+        They are what is in the group and still lives.
+        """
+        workers = [Worker(name, Job()) for name in ("a", "b")]
+        group = WeakSet(workers)
+        workers.pop()
+
+        assert workers == module.members(group)
+
+    def test_grows(self) -> None:
+        """
+        A group that grows while it is looked at is looked at again.
+        """
+
+        class Growing(WeakSet[Worker]):
+            """A group to which another thread adds, once."""
+
+            looks = 0
+
+            def __iter__(self) -> Iterator[Worker]:
+                """Fail as a set does that grows."""
+                self.looks += 1
+                if self.looks == 1:
+                    raise RuntimeError("Set changed size during iteration")
+                return super().__iter__()
+
+        worker = Worker("a", Job())
+
+        assert [worker] == module.members(Growing([worker]))
+
+
 @pytest.fixture
 def exit_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is called at exit, of what the test registered."""
@@ -647,12 +681,27 @@ class TestAtExit:
         """
         said: list[str] = []
         monkeypatch.setattr(module, "report", Reporter(write=said.append))
-        module.at_exit(QUEUES)(lambda: [].pop())
+        module.at_exit(QUEUES)([].pop)
         module.at_exit(FILES)(lambda: exit_calls.append("files"))
         module._exit()
 
         assert ["files"] == exit_calls
         assert ["chimera_log: at exit: IndexError: pop from empty list\n"] == said
+
+    def test_interrupted(self, exit_calls: list[str]) -> None:
+        """
+        A Ctrl-C while one thing ends does not keep the others from it.
+        """
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        module.at_exit(QUEUES)(interrupted)
+        module.at_exit(FILES)(lambda: exit_calls.append("files"))
+        with pytest.raises(KeyboardInterrupt):
+            module._exit()
+
+        assert ["files"] == exit_calls
 
     def test_parent(self, exit_calls: list[str]) -> None:
         """

@@ -14,8 +14,9 @@ import threading
 import time
 import weakref
 from collections import deque, namedtuple
+from contextlib import ExitStack
 
-from chimera_log.worker import QUEUES, Worker, at_exit
+from chimera_log.worker import QUEUES, Worker, at_exit, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,15 +171,10 @@ class Outlet:
 
     def at_exit(self) -> None:
         """Write what waits now or never, and say how much was never written."""
-        self.close()
-        if len(self):
-            self._is_given_up = True
-            self.dropped += len(self)
-        if self.dropped:
-            # Of a kind of its own: the last word is not held back.
-            self._on_loss(
-                "exit", f"the process ends; {self.dropped} records not written"
-            )
+        try:
+            self.close()
+        finally:  # also if a Ctrl-C ended the waiting
+            self._give_up()
 
     def after_fork(self) -> None:
         """Start clean in a forked child: what waits is its parent's."""
@@ -236,6 +232,17 @@ class Outlet:
                 self._room.wait(_LOOK_AGAIN)
             self._callers -= 1
 
+    def _give_up(self) -> None:
+        """Count what waits as lost, and say so."""
+        if len(self):
+            self._is_given_up = True
+            self.dropped += len(self)
+        if self.dropped:
+            # Of a kind of its own: the last word is not held back.
+            self._on_loss(
+                "exit", f"the process ends; {self.dropped} records not written"
+            )
+
     def _lose(self, count: int, why: str) -> None:
         with self._counting:
             self.dropped += count
@@ -247,19 +254,20 @@ _outlets: weakref.WeakSet[Outlet] = weakref.WeakSet()
 
 @at_exit(QUEUES)
 def _at_exit() -> None:
-    for outlet in list(_outlets):
-        outlet.at_exit()
+    with ExitStack() as stack:  # each of them, though a Ctrl-C ends one that waits
+        for outlet in members(_outlets):
+            stack.callback(outlet.at_exit)
 
 
 def _before_fork() -> None:
     # A parent may end right after the fork, as one that becomes a daemon does.
     deadline = time.monotonic() + _FORK_TIMEOUT
-    for outlet in list(_outlets):
+    for outlet in members(_outlets):
         outlet.flush(max(deadline - time.monotonic(), 0))
 
 
 def _after_fork() -> None:
-    for outlet in list(_outlets):
+    for outlet in members(_outlets):
         outlet.after_fork()
 
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from chimera_log.files.lines import CALLER, LineHandler
 from chimera_log.files.outlet import BLOCK
 from chimera_log.files.syscalls import write_at_once_for
+from chimera_log.worker import members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
