@@ -531,6 +531,28 @@ class TestSignalHandler:
         assert "a\nb\n" == path.read_text()
         assert 2 == handler.statistics().written
 
+    def test_raises_amid_a_line(
+        self, make_caller: Handlers, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        The rest of a line that it left half written is written by a flush.
+        """
+
+        def interrupted(fd: int, data: bytes, taken: list[int]) -> None:
+            taken.append(os.write(fd, data[:2]))
+            raise KeyboardInterrupt
+
+        with path.open("w") as stream:
+            handler = make_caller(stream)
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "write_at_once_for", lambda _: interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    handler.handle(record("whole"))
+            handler._known = None
+            handler.flush()
+
+        assert "whole\n" == path.read_text()
+
 
 class TestHandler:
     def test_statistics(self, make: Handlers) -> None:

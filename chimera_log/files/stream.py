@@ -98,9 +98,13 @@ class StreamHandler(LineHandler, _StreamHandler):
         _handlers.add(self)
 
     def flush(self) -> None:
-        """Wait until what was logged before is written, `close_timeout` at most."""
+        """
+        Have what was logged before written; the thread is waited for *close_timeout*.
+        """
         if self._outlet is not None:
             self._outlet.flush()
+        else:
+            self._write_waiting()  # of a write that a signal handler's error ended
         with suppress(Exception):  # closed, or as broken as any stream may be
             self.stream.flush()
 
@@ -140,9 +144,12 @@ class StreamHandler(LineHandler, _StreamHandler):
         self._at_once: WriteAtOnce | None = None
 
     def _write_line(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
         self.acquire()
         try:
-            self._lines.append(line)
             # A signal handler that logs while its thread is in here is not waited
             # for: the call around it writes its line too.
             while self._lines and not self._is_busy:
@@ -261,7 +268,7 @@ _handlers: weakref.WeakSet[StreamHandler] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for handler in list(_handlers):
+    for handler in members(_handlers):
         handler.after_fork()
 
 
