@@ -460,6 +460,16 @@ class TestOptions:
         with pytest.raises(ConfigError, match=r"^filename: .* is no file name; write"):
             RotatingFileHandler(filename)
 
+    def test_unspeakable(self) -> None:
+        """
+        A name that the system cannot be told is refused before a record needs it.
+        """
+        expected = (
+            r"^filename: '\\ud800.log' is no file name here \(.*\); write another"
+        )
+        with pytest.raises(ConfigError, match=expected):
+            RotatingFileHandler("\ud800.log")
+
     @pytest.mark.parametrize("filename", ["logs/", "logs/..", ".", "/", "~/"])
     def test_directory(self, filename: str) -> None:
         """

@@ -1,5 +1,5 @@
 """
-Handlers for dictConfig that write files: the bridge from `logging` to `segments`.
+The handler for files: `logging`'s options, checked, become an engine's policy.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
         _refuse_hook("rotator", value)
 
     def doRollover(self) -> None:  # noqa: N802  stdlib's name
-        """Move on to a new file now."""
+        """Move on to a new file now; nothing happens while *backupCount* is 0."""
         self._file().rotate()
 
     def flush(self) -> None:
@@ -283,6 +283,12 @@ def _path(filename: Any) -> str:
     if not isinstance(given, str) or not given or "\0" in given:
         raise ConfigError(f"filename: {given!r} is no file name; write text")
     path = os.path.expanduser(options.expand("filename", given))
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"filename: {given!r} is no file name here ({error}); write another"
+        ) from None
     if path.endswith(os.sep) or os.path.basename(path) in {"", ".", ".."}:
         raise ConfigError(f"filename: {given!r} names a directory; add a file name")
     if os.path.isdir(path):
