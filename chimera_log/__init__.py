@@ -26,7 +26,7 @@ A record's way, which is also the map of this package::
 
     config   finds, reads, checks and applies logging.yaml
     cli      what operators run: chimera-log demo
-    options  sizes, modes, ${VAR:-default}          report  trouble, on stderr
+    options  sizes, durations, ${VAR:-default}      report  trouble, on stderr
 """
 
 __version__ = "0.1.0"
