@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import textwrap
+from threading import Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ from tests.integration.support import Done, run_python
 from tests.logs import held, is_unlocked, refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 EXT4 = 0xEF53
@@ -313,6 +314,31 @@ class TestCallsFor:
         monkeypatch.setattr(syscalls, "_file_system", refusing(errno.EIO))
 
         assert Ordinary is type(calls_for(fd))
+
+    @pytest.mark.parametrize("ask", [calls_for, write_at_once_for])
+    def test_hangs(
+        self, fd: int, monkeypatch: pytest.MonkeyPatch, ask: Callable[[int], object]
+    ) -> None:
+        """
+        A network mount that does not answer holds up no fork.
+        """
+        free: list[bool] = []
+
+        def hangs(_: int) -> int:
+            def fork() -> None:
+                if syscalls._importing.acquire(blocking=False):
+                    syscalls._importing.release()
+                    free.append(True)
+
+            thread = Thread(target=fork)
+            thread.start()
+            thread.join()
+            return 0
+
+        monkeypatch.setattr(syscalls, "_file_system", hangs)
+        ask(fd)
+
+        assert [True] == free
 
     def test_pipe(self) -> None:
         """

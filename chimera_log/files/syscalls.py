@@ -261,9 +261,8 @@ def calls_for(fd: int) -> Ordinary:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         return Ordinary()
     try:
-        with _importing:
-            if _keeping_is_safe_here() and _file_system(fd) in LOCAL_FILE_SYSTEMS:
-                return Keeping()
+        if _is_ready() and _file_system(fd) in LOCAL_FILE_SYSTEMS:
+            return Keeping()
     except Exception:  # noqa: S110  no ctypes, or a C library without statx
         pass
     return Ordinary()
@@ -279,17 +278,27 @@ def write_at_once_for(fd: int) -> WriteAtOnce | None:
         fd: Open for writing; what it means may change.
     """
     mode = os.fstat(fd).st_mode
-    with _importing:
-        try:
-            if not _keeping_is_safe_here():
-                return None
-            if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-                return OthersPipe().write_at_once
-            if stat.S_ISREG(mode) and _file_system(fd) in LOCAL_FILE_SYSTEMS:
-                return OthersFile(fd).write_at_once
-        except Exception:  # noqa: S110  no ctypes, or a C library without these calls
-            pass
+    try:
+        if not _is_ready():
+            return None
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            return OthersPipe().write_at_once
+        if stat.S_ISREG(mode) and _file_system(fd) in LOCAL_FILE_SYSTEMS:
+            return OthersFile(fd).write_at_once
+    except Exception:  # noqa: S110  no ctypes, or a C library without these calls
+        pass
     return None
+
+
+def _is_ready() -> bool:
+    """Whether calls may keep the GIL here; loads what they need."""
+    # No more than that: what may hang, as a look at a dead network mount does, must
+    # not hold up every fork.
+    with _importing:
+        if not _keeping_is_safe_here():
+            return False
+        import ctypes  # noqa: F401, PLC0415  see above
+    return True
 
 
 def _keeping_is_safe_here() -> bool:
