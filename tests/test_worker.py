@@ -647,7 +647,7 @@ class TestAtExit:
         """
         said: list[str] = []
         monkeypatch.setattr(module, "report", Reporter(write=said.append))
-        module.at_exit(QUEUES)(lambda: [].pop())
+        module.at_exit(QUEUES)([].pop)
         module.at_exit(FILES)(lambda: exit_calls.append("files"))
         module._exit()
 
