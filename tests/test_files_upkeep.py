@@ -396,6 +396,33 @@ class TestTrouble:
         assert ["000001.gz"] == names(log)
         assert [] == log.troubles
 
+    def test_others_go_on(self, log: Log) -> None:
+        """
+        One that is held locked, or damaged, does not hold up the others.
+        """
+        lines = [b"1111111\n", b"2222222\n", b"3333333\n"]
+        segments = written(log, *lines, compression=GZIP)
+        log.full[1].with_name(f"{log.full[1].name}.gz").mkdir()  # in the way
+        with held(log.full[0]):
+            segments.append(b"4444444\n")
+            assert maintained(segments) is not None
+
+        assert ["000001", "000002", "000002.gz", "000003.gz"] == names(log)
+        assert {"compress"} == set(log.kinds)
+
+    def test_full_disk(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Where there is no room for one there is none for the others: one try is made.
+        """
+        segments = written(
+            log, b"1111111\n", b"2222222\n", b"3333333\n", compression=GZIP
+        )
+        monkeypatch.setattr(os, "fsync", refusing(errno.ENOSPC))
+        maintained(segments)
+
+        assert ["compress"] == log.kinds
+        assert ["000001", "000002"] == names(log)
+
     def test_hidden_folder_fails(self, log: Log) -> None:
         """
         Where the hidden folder cannot be made, that is told; logging goes on.

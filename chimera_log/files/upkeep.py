@@ -8,6 +8,7 @@ works a step at a time, so that its thread can stop between any two.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import namedtuple
 from contextlib import suppress
@@ -73,8 +74,6 @@ class Upkeep:
         """
         try:
             return self._step(care)
-        except BlockingIOError:  # somebody holds a segment's lock
-            return self._give_up(_HIS_TURN)
         except Exception as error:
             what = f"cannot look after its full files: {error}"
             self._on_trouble("compress", what)
@@ -106,9 +105,7 @@ class Upkeep:
 
     def _step(self, care: Care) -> float | None:
         if self._compression is not None:
-            if not self._compression.step():
-                self._compression = None
-                self.compressed += 1
+            self._go_on(self._compression)
             return 0
         if self._rest:
             path = os.path.join(care.directory, self._rest.pop())
@@ -122,6 +119,24 @@ class Upkeep:
             self._turn.release()
             self._turn = None
         return None if wait == _NEVER else wait
+
+    def _go_on(self, compression: Compression) -> None:
+        """Do a part of a compression; one that fails does not hold up the others."""
+        try:
+            if compression.step():
+                return
+            self.compressed += 1
+        except BlockingIOError:  # somebody holds the segment's lock
+            self._come_back(_HIS_TURN)
+        except Exception as error:
+            self._on_trouble("compress", f"cannot compress a full file: {error}")
+            self._come_back(_AFTER_FAILURE)
+            if getattr(error, "errno", None) == errno.ENOSPC:  # nor is there for them
+                self._rest.clear()
+        self._compression = None
+
+    def _come_back(self, pause: float) -> None:
+        self._again_at = min(self._again_at, self._clock() + pause)
 
     def _look_around(self, care: Care) -> float | None:
         """Find out what there is to do, and begin with it if it is our turn."""

@@ -95,6 +95,18 @@ class Cut(NamedTuple):
         return [numbers[number] for number in sorted(numbers)][: self.sealed]
 
 
+@contextmanager
+def disk_in(directory: Path) -> Iterator[Path]:
+    """Give a disk of its own, mounted in *directory*, which is empty in the end."""
+    image = directory / "disk.image"
+    try:
+        _make_file_system(image)
+        with _mounted(image, directory / "disk") as disk:
+            yield disk
+    finally:
+        image.unlink(missing_ok=True)
+
+
 def cut_power(
     directory: Path, script: str, *, seconds: float, at_least: int = 1
 ) -> Cut:
