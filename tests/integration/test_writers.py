@@ -14,6 +14,7 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -359,7 +360,11 @@ def is_beyond(place: Path, size: int) -> bool:
 
 def total(place: Path) -> int:
     """Return how many bytes the log files hold."""
-    return sum(path.stat().st_size for path in place.glob("bot.log*"))
+    size = 0
+    for path in place.glob("bot.log*"):
+        with suppress(FileNotFoundError):  # it was renamed in this moment
+            size += path.stat().st_size
+    return size
 
 
 class TestReader:
