@@ -74,7 +74,7 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
             planted would have us write to a file of his choice.
         keep_gil: ``auto`` makes the few system calls of a record without giving
             up the GIL, where that is safe (see `chimera_log.files.syscalls`);
-            beside busy threads a record then costs under 0.5 ms, not 110.
+            beside busy threads a record then costs under 0.5 ms, not over 100.
             ``never`` gives it up in each, for file systems that may freeze.
         rotate_at: ``midnight``: the first record of a day (UTC) begins a new file,
             too; ``None``: size alone decides.

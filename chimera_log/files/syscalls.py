@@ -3,8 +3,8 @@ The few system calls of an append, made without giving up the GIL.
 
 Every call through `os` or `fcntl` releases the GIL and must win it back: up to
 5 ms for each busy thread (`sys.getswitchinterval`).  Four calls a record beside
-four busy threads cost the caller 126 ms at p99; made by `ctypes.PyDLL`, which
-keeps the GIL, they cost 0.2 ms.
+four busy threads cost the caller 60 ms at p99; made by `ctypes.PyDLL`, which
+keeps the GIL, they cost 0.12 ms (Python 3.13).
 
 That is safe only where a call returns within microseconds, and a fence sees to
 it: 64-bit Linux, CPython with its GIL, the main interpreter, a regular file on
