@@ -343,7 +343,7 @@ class TestTurn:
         So is one that goes while the folder is looked at.
         """
         segments = written(log, b"1111111\n", b"2222222\n")
-        scandir = os.scandir
+        full, scandir = log.full, os.scandir
 
         def scan(directory: str) -> Any:
             class Found(list[Any]):
@@ -352,8 +352,8 @@ class TestTurn:
 
             with scandir(directory) as entries:
                 found = Found(entries)
-            for path in log.full:
-                path.unlink()
+            for path in full:
+                path.unlink(missing_ok=True)
             return found
 
         monkeypatch.setattr(os, "scandir", scan)
