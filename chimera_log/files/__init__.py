@@ -26,6 +26,7 @@ What these stand on:
 
 - `names` are those of full files; `aside` is the hidden folder.
 - `opening` says how files are opened and made.
+- `settling` takes away what was written, whatever signal handlers do.
 - `syscalls` are those that keep the GIL.
 """
 

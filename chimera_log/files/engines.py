@@ -16,7 +16,7 @@ import weakref
 from chimera_log.files.policy import Threads
 from chimera_log.files.segments import Segments, all_segments
 from chimera_log.report import report
-from chimera_log.worker import FILES, Worker, at_exit
+from chimera_log.worker import FILES, Worker, at_exit, members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def shared(path: str, policy: Policy) -> Segments:
 
 def _sync() -> float | None:
     now = time.monotonic()
-    return _soonest(each.sync_due(now) for each in list(all_segments))
+    return _soonest(each.sync_due(now) for each in members(all_segments))
 
 
 def _maintain() -> float | None:
-    return _soonest(each.maintain() for each in list(all_segments))
+    return _soonest(each.maintain() for each in members(all_segments))
 
 
 def _soonest(pauses: Iterable[float | None]) -> float | None:
@@ -66,22 +66,22 @@ _threads = Threads(_syncer.wake, _maintainer.wake)
 @at_exit(FILES)
 def _at_exit() -> None:
     is_at_rest = _maintainer.stop(CLOSE_TIMEOUT)
-    for segments in list(all_segments):
+    for segments in members(all_segments):
         if is_at_rest:
             segments.rest()  # the next start does what is half done
         segments.at_exit()
     if _syncer.stop(CLOSE_TIMEOUT):  # or else the disk is stuck: we go without
-        for segments in list(all_segments):
+        for segments in members(all_segments):
             segments.sync()
 
 
 def _after_fork_in_parent() -> None:
-    for segments in list(all_segments):
+    for segments in members(all_segments):
         segments.after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:
-    for segments in list(all_segments):
+    for segments in members(all_segments):
         segments.after_fork()
 
 

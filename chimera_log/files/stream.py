@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from chimera_log.files.lines import CALLER, LineHandler
 from chimera_log.files.outlet import BLOCK
+from chimera_log.files.settling import take_first
 from chimera_log.files.syscalls import write_at_once_for
 from chimera_log.worker import members
 
@@ -37,7 +38,7 @@ StreamStatistics = namedtuple(
     "StreamStatistics",
     [
         "written",  # lines that the stream took
-        "bytes",
+        "bytes",  # of these
         "waiting",
         "dropped",  # lines that found no room, or that the stream refused
         "last_error",  # or None
@@ -138,7 +139,7 @@ class StreamHandler(LineHandler, _StreamHandler):
         self._bytes = 0
         self._refused = 0
         self._last_error: str | None = None
-        self._is_torn = False  # whether the line that comes first is half out
+        self._taken: list[int] = []  # bytes of the lines that come first
         self._owes_line_feed = False  # after half of a line that was given up
         self._known: int | None = None  # the descriptor that this is for:
         self._at_once: WriteAtOnce | None = None
@@ -165,13 +166,15 @@ class StreamHandler(LineHandler, _StreamHandler):
 
     def _write_lines(self, lines: deque[bytes]) -> None:
         try:
+            self._settle(lines)  # if a signal handler raised amid the last write
             descriptor = self._descriptor()
-            if self._owes_line_feed and lines:
-                lines[0] = b"\n" + lines[0]
+            while lines and descriptor is not None and self._owes_line_feed:
+                self._pay_line_feed(descriptor)
             while lines:
                 if descriptor is None:
                     self._write_text(lines[0])
-                    self._count(lines, len(lines[0]))
+                    self._taken.append(len(lines[0]))
+                    self._settle(lines)
                     continue
                 at_once = self._at_once_for(descriptor)
                 if not at_once or not self._write_some(at_once, descriptor, lines):
@@ -180,8 +183,8 @@ class StreamHandler(LineHandler, _StreamHandler):
             self._last_error = str(error)
             self._refused += len(lines)
             lines.clear()
-            self._owes_line_feed |= self._is_torn
-            self._is_torn = False
+            self._owes_line_feed |= sum(self._taken) > 0
+            self._taken.clear()
             self._report(
                 "write", f"cannot write: {error}; {self._refused} records lost so far"
             )
@@ -190,7 +193,7 @@ class StreamHandler(LineHandler, _StreamHandler):
         """Write of the first of *lines* what can be written without waiting."""
         with suppress(Exception):  # the thread will find it, too, and say so
             descriptor = self._descriptor()
-            if descriptor is None or self._owes_line_feed:
+            if descriptor is None or self._owes_line_feed or self._taken:
                 return
             at_once = self._at_once_for(descriptor)
             if at_once:
@@ -206,26 +209,27 @@ class StreamHandler(LineHandler, _StreamHandler):
         self, write: WriteAtOnce, descriptor: int, lines: deque[bytes]
     ) -> int:
         """Write what goes out in one piece; return how many bytes were taken."""
-        taken: list[int] = []
+        before = sum(self._taken)
         try:
-            write(descriptor, _in_one_piece(lines), taken)
+            write(descriptor, _in_one_piece(lines, before), self._taken)
+            return sum(self._taken) - before
         finally:
             # Also if a signal handler raised meanwhile: written is written.
-            written = max([0, *taken])
-            self._count(lines, written)
-        return written
+            self._settle(lines)
 
-    def _count(self, lines: deque[bytes], written: int) -> None:
-        """Take away from *lines* the first *written* bytes."""
-        self._owes_line_feed &= not written
-        self._bytes += written
-        while lines and written >= len(lines[0]):
-            written -= len(lines.popleft())
+    def _settle(self, lines: deque[bytes]) -> None:
+        """Take away from *lines* what is out."""
+        while lines and sum(self._taken) >= len(lines[0]):
+            self._bytes += len(lines[0])
             self._written += 1
-            self._is_torn = False
-        if written:
-            lines[0] = lines[0][written:]
-            self._is_torn = True
+            take_first(lines, self._taken)
+        if not sum(self._taken):
+            self._taken.clear()
+
+    def _pay_line_feed(self, descriptor: int) -> None:
+        paid: list[int] = []
+        _write_and_wait(descriptor, b"\n", paid)
+        self._owes_line_feed = not paid
 
     def _write_text(self, line: bytes) -> None:
         self.stream.write(line.decode())
@@ -245,13 +249,20 @@ class StreamHandler(LineHandler, _StreamHandler):
         return self.stream.fileno() if is_plain else None
 
 
-def _in_one_piece(lines: deque[bytes]) -> bytes:
-    """Return the first of *lines*: a long one, or as many as stay in one piece."""
+def _in_one_piece(lines: deque[bytes], out: int) -> bytes:
+    """
+    Return what to write next: a long line, or as many as stay in one piece.
+
+    Args:
+        lines: At least one.
+        out: Bytes of the first one that are out already.
+    """
     size, count = len(lines[0]), 1
     while count < len(lines) and size + len(lines[count]) <= _AT_ONCE:
         size += len(lines[count])
         count += 1
-    return lines[0] if count == 1 else b"".join([lines[each] for each in range(count)])
+    data = lines[0] if count == 1 else b"".join([lines[each] for each in range(count)])
+    return data[out:]
 
 
 def _write_and_wait(descriptor: int, data: bytes, taken: list[int]) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     # Writes to a descriptor what it takes without waiting, and appends to the list
-    # how many bytes that was (or -1: none).
+    # how many bytes that was.
     WriteAtOnce = Callable[[int, bytes, list[int]], object]
 
 if sys.platform != "win32":
@@ -191,7 +191,7 @@ class OthersFile(Keeping):
             return
         if self._identity(fd) != self._file:
             return
-        taken.extend(map(self._write, (fd,), (data,), (len(data),)))
+        taken.extend(map(max, map(self._write, (fd,), (data,), (len(data),)), (0,)))
         now = self._clock()
         if now - start > SLOW_WRITE:
             self._yield_until = now + SLOW_PAUSE
@@ -237,7 +237,8 @@ class OthersPipe:
         """
         vector = self._byref(self._vector(data, len(data)))
         flags = (_RWF_NOWAIT,)
-        taken.extend(map(self._pwritev2, (fd,), (vector,), (1,), (_HERE,), flags))
+        written = map(self._pwritev2, (fd,), (vector,), (1,), (_HERE,), flags)
+        taken.extend(map(max, written, (0,)))
 
 
 # Held while ctypes is imported: a child forked in the midst of an import by

@@ -13,6 +13,7 @@ from collections import deque
 
 from chimera_log.files.policy import Statistics
 from chimera_log.files.rotation import RotatedFile
+from chimera_log.files.settling import take_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class WaitingLines(RotatedFile):
         self._lock = threading.RLock()
         self._waiting.clear()
         self._late = 0  # how many of these could not be written when they came
+        self._batch = 0  # how many lines the last write had
+        self._taken.clear()
         self._busy = False
         self._counts = dict.fromkeys(Statistics._fields, 0)
         unwritten.discard(self)
@@ -95,21 +98,24 @@ class WaitingLines(RotatedFile):
 
     def _write_first(self) -> None:
         """Write the lines that wait longest; what is written waits no more."""
-        count = self._fitting()
-        line = self._waiting[0]
-        if count > 1:
-            line = b"".join([self._waiting[each] for each in range(count)])
-        self._taken.clear()
+        self._settle()  # if a signal handler raised amid the last write
+        if not self._waiting:
+            return
+        self._batch = self._fitting()
+        lines = self._waiting[0]
+        if self._batch > 1:
+            lines = b"".join([self._waiting[each] for each in range(self._batch)])
         try:
-            self._write(line)
+            self._write(lines)
         finally:
-            # Also if a signal handler raised meanwhile: written is written.
-            if self._is_out():
-                self._count_written(count, len(line))
+            self._settle()
 
-    def _count_written(self, count: int, size: int) -> None:
-        for _ in range(count):
-            self._waiting.popleft()
+    def _settle(self) -> None:
+        """Take away the lines that are out."""
+        if not self._is_out():
+            return
+        count, size = self._batch, self._wanted
+        take_all(self._waiting, count, self._taken)
         retried = min(count, self._late)
         self._late -= retried
         self._counts["retried"] += retried
