@@ -555,6 +555,44 @@ class TestRetention:
         assert 3600.0 == maintained(segments)
         assert ["000002"] == names(log)
 
+    def test_pipe(self, log: Log) -> None:
+        """
+        What is in a named pipe is neither read nor waited for: the thread serves
+        other files, too.
+        """
+        left_behind(log, 1, b"1\n", "20251020T000000Z")
+        left_behind(log, 2, b"2\n", "20251021T000000Z")
+        os.mkfifo(log.path)
+        reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            segments = written(log, b"3\n", limits=Limits(10, 0, 3 * DAY))
+            maintained(segments)
+            assert b"3\n" == os.read(reader, 100)
+            segments.close()
+            segments.use(segments.policy._replace(compression=GZIP))
+            assert 3600.0 == maintained(segments)
+        finally:
+            os.close(reader)
+
+        assert ["000002.gz"] == names(log)
+
+    def test_active_file_goes(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        An active file that somebody moves away while we look is no trouble.
+        """
+        segments = written(log, b"1\n", limits=Limits(10, 0, 3 * DAY))
+        look = upkeep_module._sizes
+
+        def move_then(directory: str) -> dict[str, int]:
+            found = look(directory)
+            log.path.unlink()
+            return found
+
+        monkeypatch.setattr(upkeep_module, "_sizes", move_then)
+        maintained(segments)
+
+        assert [] == log.troubles
+
     def test_no_active_file(self, log: Log) -> None:
         """
         Where there is no active file at the moment, the full ones are looked at.

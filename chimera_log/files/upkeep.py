@@ -163,12 +163,14 @@ class Upkeep:
 
     def _plan(self, care: Care) -> _Plan:
         sizes = _sizes(care.directory)
+        active = os.path.join(care.directory, care.name)
         gone = superfluous(
             care.name,
             sizes,
             care.policy.limits,
             active_size=sizes.get(care.name, 0),
-            active_first=_first_time(os.path.join(care.directory, care.name)),
+            # Only of a file: what a pipe holds is somebody else's to read.
+            active_first=_first_time(active) if care.name in sizes else None,
             now=self._clock(),
         )
         raw = unfinished(care.name, sizes.keys() - gone)
