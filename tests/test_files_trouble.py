@@ -11,6 +11,7 @@ import runpy
 import signal
 import sys
 import tempfile
+import threading
 import weakref
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 
 from chimera_log.files import active
 from chimera_log.files import engines as engines_module
+from chimera_log.files import segments as segments_module
 from chimera_log.files.engines import shared
 from chimera_log.files.segments import Segments
 from chimera_log.files.syscalls import Look, Ordinary
@@ -365,6 +367,71 @@ class TestHandlerRaises:
 
         assert b"first\nsecond\nthird\n" == os.read(reader, 100)
         os.close(reader)
+
+
+class TestStuckWriter:
+    """Somebody writes to a pipe that nobody reads."""
+
+    @pytest.fixture
+    def segments(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> Iterator[Segments]:
+        """Segments whose lock another thread has, with a line that waits."""
+        monkeypatch.setattr(segments_module, "_PATIENCE", 0.01)
+        segments = log.open()
+        segments._waiting.append(b"x\n")
+        taken, ended = threading.Event(), threading.Event()
+
+        def stick() -> None:
+            with segments._lock:
+                taken.set()
+                ended.wait(30)
+
+        thread = threading.Thread(target=stick)
+        thread.start()
+        taken.wait(30)
+        yield segments
+        ended.set()
+        thread.join()
+
+    def test_flush(self, segments: Segments) -> None:
+        """
+        A flush gives up, and the next one does not wait again.
+        """
+        assert not segments.flush(patience=0.01)
+        assert not segments.flush(patience=10**6)
+
+    def test_close(self, segments: Segments) -> None:
+        """
+        So does closing; what waits stays.
+        """
+        segments.close()
+
+        assert 1 == segments.statistics().waiting
+
+    def test_maintain(self, segments: Segments) -> None:
+        """
+        The maintenance, which has other files too, does not wait at all.
+        """
+        assert 1.0 == segments.maintain()
+        assert not segments._is_stuck
+
+    def test_exit(self, segments: Segments, log: Log) -> None:
+        """
+        The process's end does not wait for ever, and tells what is lost.
+        """
+        assert not segments.at_exit()
+        assert [("lost", "1 records could not be written; lost")] == log.troubles
+        assert 1 == segments.statistics().dropped
+
+    def test_free_again(self, log: Log) -> None:
+        """
+        Once the lock is free again, all is as it was.
+        """
+        segments = log.open()
+        segments._is_stuck = True
+        segments._waiting.append(b"x\n")
+
+        assert segments.flush()
+        assert [b"x\n"] == log.lines
 
 
 class TestNested:

@@ -66,12 +66,13 @@ _threads = Threads(_syncer.wake, _maintainer.wake)
 @at_exit(FILES)
 def _at_exit() -> None:
     is_at_rest = _maintainer.stop(CLOSE_TIMEOUT)
+    # What is half compressed is begun again at the next start.  Where the disk, or a
+    # pipe's reader, is stuck, we go without.
+    is_synced = _syncer.stop(CLOSE_TIMEOUT)
     for segments in members(all_segments):
         if is_at_rest:
-            segments.rest()  # the next start does what is half done
-        segments.at_exit()
-    if _syncer.stop(CLOSE_TIMEOUT):  # or else the disk is stuck: we go without
-        for segments in members(all_segments):
+            segments.rest()
+        if segments.at_exit() and is_synced:
             segments.sync()
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from chimera_log.files.policy import Policy
     from chimera_log.files.syscalls import Ordinary
 
+_PATIENCE = 5.0  # seconds for somebody who writes to a pipe that nobody reads
 _RETRY = 1.0  # seconds until lines that could not be written are tried again
 
 
@@ -70,10 +71,18 @@ class Segments(WaitingLines):
         self._threads = threads
         self._durable = Durability()
         self._upkeep = Upkeep(on_trouble, clock)
+        self._is_stuck: bool = False  # whether somebody was waited for in vain
         self._ask_anew()
         all_segments.add(self)
 
+    def _take_turn(self, patience: float) -> bool:
+        """Take the lock; ``False``: somebody is stuck, who is not waited for twice."""
+        is_free = self._lock.acquire(timeout=0 if self._is_stuck else patience)
+        self._is_stuck = not is_free and patience > 0
+        return is_free
+
     def _ask_anew(self) -> None:
+        self._is_stuck = False
         self._is_sync_asked = False
         self._synced_at = float("-inf")
         self._room = Room()
@@ -118,11 +127,20 @@ class Segments(WaitingLines):
                 self._flush()
         self._see_to_disk()
 
-    def flush(self) -> bool:
-        """Try to write what waits; whether nothing waits any more."""
-        with self._lock:
+    def flush(self, patience: float = _PATIENCE) -> bool:
+        """
+        Try to write what waits; whether nothing waits any more.
+
+        Args:
+            patience: Seconds to wait for somebody who is stuck in a write.
+        """
+        if not self._take_turn(patience):
+            return False
+        try:
             before = self._counts["written"]
             is_written = self._flush()
+        finally:
+            self._lock.release()
         if self._counts["written"] != before:
             self._see_to_disk()
         return is_written
@@ -149,6 +167,8 @@ class Segments(WaitingLines):
     def close(self) -> None:
         """Write what waits, and close the file; the next `append` opens it again."""
         self.flush()
+        if self._is_stuck:
+            return
         if self._is_synced_while_active():
             self.sync()
         with self._lock:
@@ -198,7 +218,7 @@ class Segments(WaitingLines):
         """
         written = self._counts["written"]
         pauses: list[float | None] = [
-            None if self.flush() else _RETRY,
+            None if self.flush(patience=0) else _RETRY,
             self._room.look(self._directory, self.policy, written),
         ]
         if written and self.policy.limits.backup_count:
@@ -211,8 +231,7 @@ class Segments(WaitingLines):
 
     def statistics(self) -> Statistics:
         """Return what happened to this file so far."""
-        with self._lock:
-            counts: dict[str, object] = dict(self._counts)
+        counts: dict[str, object] = dict(self._counts)
         counts["waiting"] = len(self._waiting)
         counts["repaired"] = self._repaired
         counts["last_error"] = self._last_error
@@ -225,17 +244,34 @@ class Segments(WaitingLines):
             )
         return Statistics(**counts)
 
-    def at_exit(self) -> None:
-        """Write what waits now or never, and say how much was never written."""
-        with self._lock:
-            if not self.flush():
-                lost = len(self._waiting)
+    def at_exit(self) -> bool:
+        """
+        Write what waits now or never, and say how much was never written.
+
+        Returns:
+            Whether nobody is stuck in a write.
+        """
+        if not self._take_turn(_PATIENCE):
+            self._lose()
+            return False
+        try:
+            # A signal handler that raised may have left it so; nobody is at it.
+            self._busy = False
+            if not self._flush():
+                self._lose()
                 self._waiting.clear()
                 self._late = 0
                 self._give_up_line()
                 unwritten.discard(self)
-                self._counts["dropped"] += lost
-                self.on_trouble("lost", f"{lost} records could not be written; lost")
+        finally:
+            self._lock.release()
+        return True
+
+    def _lose(self) -> None:
+        """Say that what waits is lost."""
+        lost = len(self._waiting)
+        self._counts["dropped"] += lost
+        self.on_trouble("lost", f"{lost} records could not be written; lost")
 
     def after_fork_in_parent(self) -> None:
         """Have the next line wake the threads, which ended before the fork."""

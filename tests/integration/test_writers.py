@@ -391,6 +391,33 @@ class TestReader:
         assert 2_000 == len(numbers) + lost[-1]
         assert sorted(set(numbers)) == numbers
 
+    def test_never_reads_a_named_pipe(self, place: Path) -> None:
+        """
+        The same for a pipe that is written to as a file.
+        """
+        script = """
+import logging
+import chimera_log
+from chimera_log.files import segments
+segments._PATIENCE = 0.2
+handler = chimera_log.RotatingFileHandler(
+    "pipe", writer="thread", close_timeout=0.2, when_full="drop_oldest"
+)
+for number in range(300):
+    handler.handle(logging.makeLogRecord({"msg": "x" * 1_000}))
+"""
+        os.mkfifo(place / "pipe")
+        reader = os.open(place / "pipe", os.O_RDWR)
+        done = run_python(script, place)
+        os.set_blocking(reader, False)
+        written = os.read(reader, 10**6).count(b"\n")
+        os.close(reader)
+
+        assert 0 == done.code
+        (lost,) = re.findall(r"(\d+) records could not be written", done.stderr)
+        # One may be half out, and counts as lost.
+        assert 300 == written + int(lost)
+
     def test_never_reads_stderr_either(self, place: Path) -> None:
         """
         The same where stderr is that very pipe: then nobody can be told.
