@@ -127,14 +127,15 @@ class Segments(WaitingLines):
                 self._flush()
         self._see_to_disk()
 
-    def flush(self, patience: float = _PATIENCE) -> bool:
+    def flush(self, patience: float | None = None) -> bool:
         """
         Try to write what waits; whether nothing waits any more.
 
         Args:
-            patience: Seconds to wait for somebody who is stuck in a write.
+            patience: Seconds to wait for somebody who is stuck in a write; 5 by
+                default.
         """
-        if not self._take_turn(patience):
+        if not self._take_turn(_PATIENCE if patience is None else patience):
             return False
         try:
             before = self._counts["written"]

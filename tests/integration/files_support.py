@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from chimera_log import JsonFormatter, RotatingFileHandler
 from chimera_log.files.names import segment_number
 from tests.conftest import record
-from tests.integration.support import PATIENCE, environment, lines_of, parsed
+from tests.integration.support import PATIENCE, lines_of, parsed, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ class Writers:
         self._running[writer] = subprocess.Popen(
             [sys.executable, "-c", ENDLESS, *arguments],
             cwd=self._directory,
-            env=environment(self._directory),
+            env=unmeasured(self._directory),
             stdin=subprocess.DEVNULL,
             pass_fds=[self._sender],
         )

@@ -25,7 +25,7 @@ import pytest
 
 from chimera_log.files.names import segment_number
 from tests.integration.files_support import NAME
-from tests.integration.support import PATIENCE, environment, parsed
+from tests.integration.support import PATIENCE, parsed, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,7 +196,7 @@ def _writer(script: str, disk: Path) -> Iterator[tuple[subprocess.Popen[bytes], 
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(sender)],
             cwd=disk,
-            env=environment(disk),
+            env=unmeasured(disk),
             stdin=subprocess.DEVNULL,
             pass_fds=[sender],
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.integration.support import PATIENCE, Done, environment
+from tests.integration.support import PATIENCE, Done, unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +58,7 @@ def traced(
             *(sys.executable, "-c", script, str(directory), *arguments),
         ],
         cwd=directory.parent,  # the interpreter looks for modules where it is
-        env=environment(directory),
+        env=unmeasured(directory),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PATIENCE,

@@ -48,6 +48,11 @@ def environment(log_dir: Path, **variables: str) -> dict[str, str]:
     return {**inherited, **ours, **variables}
 
 
+def unmeasured(log_dir: Path, **variables: str) -> dict[str, str]:
+    """Return the same for a child whose coverage is of no interest, and takes time."""
+    return environment(log_dir, COVERAGE_PROCESS_CONFIG="", **variables)
+
+
 class Done(NamedTuple):
     """How a child ended, and what it said."""
 

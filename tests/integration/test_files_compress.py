@@ -19,7 +19,7 @@ from chimera_log.files.compress import Compression, Turn, clear, unfinished
 from chimera_log.files.names import segment_name
 from tests.integration.files_support import ASIDE, NAME, START
 from tests.integration.strace import Call, calls_seen, needs_strace, traced
-from tests.integration.support import PATIENCE, Done, environment
+from tests.integration.support import PATIENCE, Done, unmeasured
 from tests.integration.test_files_trouble import OWN_MOUNTS, child
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class TestKilledAtEveryCall:
     """Killed before a certain system call on our files, and maintained again."""
 
     @needs_strace
-    @pytest.mark.parametrize(("before", "nth"), [("alone", 10), ("both", 18)])
+    @pytest.mark.parametrize(("before", "nth"), [("alone", 25), ("both", 29)])
     def test_some(self, tmp_path: Path, before: str, nth: int) -> None:
         """
         Before some: each line is there once, and nothing is left lying about.
@@ -277,7 +277,7 @@ def test_full_disk(tmp_path: Path) -> None:
             *(sys.executable, "-c", FULL_DISK, "disk"),
         ],
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=unmeasured(tmp_path),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PATIENCE,
@@ -304,7 +304,7 @@ def test_many_at_once(tmp_path: Path) -> None:
     group = [
         subprocess.Popen(
             command,
-            env=environment(tmp_path),
+            env=unmeasured(tmp_path),
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

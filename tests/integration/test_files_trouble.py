@@ -31,10 +31,10 @@ from tests.integration.files_support import (
 from tests.integration.support import (
     PATIENCE,
     Done,
-    environment,
     lines_of,
     parsed,
     run_python,
+    unmeasured,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def child(
     process = subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         cwd=directory,
-        env=environment(directory),
+        env=unmeasured(directory),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -114,7 +114,7 @@ class TestFullDisk:
                 *(sys.executable, "-c", FULL_DISK, str(size)),
             ],
             cwd=tmp_path,
-            env=environment(tmp_path),
+            env=unmeasured(tmp_path),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PATIENCE,
