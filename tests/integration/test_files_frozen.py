@@ -36,6 +36,7 @@ def look():
     while not ended.is_set():
         looks.append(time.monotonic())
         time.sleep(0.01)
+    looks.append(time.monotonic())
 clock = threading.Thread(target=look)
 clock.start()
 print("ready", flush=True)
