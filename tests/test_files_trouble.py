@@ -345,6 +345,19 @@ class TestHandlerRaises:
             found.waiting,
         )
 
+    def test_before_it_is_counted(self, log: Log) -> None:
+        """
+        What was written and not yet counted is counted later, and not written again.
+        """
+        segments = log.open(max_bytes=100)
+        segments.append(b"first\n")
+        segments._waiting.append(b"first\n")
+        segments._batch, segments._wanted, segments._taken = 1, 6, [6]
+
+        assert segments.flush()
+        assert [b"first\n"] == log.lines
+        assert (2, 0) == (segments.statistics().written, segments.statistics().waiting)
+
     def test_at_the_end_of_a_write_to_a_pipe(self, log: Log) -> None:
         """
         The same for a pipe.
