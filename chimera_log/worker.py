@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 QUEUES, FILES = range(2)  # the order in which things end
 _FORK_TIMEOUT = 0.25  # seconds that a fork waits for threads to end their work
+_MOMENT = 0.0001  # seconds between two looks for a thread that ends
 _AFTER_FAILURE = 1.0  # seconds until a job that raised is called again
 
 
@@ -325,8 +326,16 @@ def stop_all(timeout: float) -> None:
     for thread in [worker._ask_to_stop() for worker in members(_workers)]:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0))
+            _wait_for_kernel(f"/proc/self/task/{thread.native_id}", deadline)
     for worker in members(_workers):
         worker._is_stopping = False
+
+
+def _wait_for_kernel(entry: str, deadline: float) -> None:
+    """Wait until the thread behind *entry* is gone, which is after it was joined."""
+    # Python 3.12 warns of a fork beside threads by the kernel's count.
+    while os.access(entry, os.F_OK) and time.monotonic() < deadline:
+        time.sleep(_MOMENT)
 
 
 def _after_fork_in_parent() -> None:

@@ -606,6 +606,19 @@ class TestFork:
         assert job.called.acquire(timeout=PATIENCE)
         assert worker.finish(PATIENCE)
 
+    def test_gone_for_the_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A thread that ended is waited for until the kernel has let go of it, too.
+        """
+        looks, slept = iter([True, True, False]), list[float]()
+        clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: 0.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "time", clock)
+            patch.setattr(os, "access", lambda *_: next(looks))
+            module._wait_for_kernel("/proc/self/task/1", deadline=1.0)
+
+        assert 2 == len(slept)
+
     def test_from_the_job(self, make: Make) -> None:
         """
         A job that forks does not wait for itself.
