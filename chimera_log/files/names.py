@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+TIME_IS_WITHIN = 100  # bytes of a line, if it tells its time at all
 _DAY = 24 * 60 * 60  # seconds; in POSIX time no day has more
 _SEGMENT = re.compile(
     r"\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.(\d{6,})(?:\.gz)?", re.ASCII

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from chimera_log.files.policy import Policy
     from chimera_log.files.syscalls import Ordinary
 
-_LOOK_FOR_TIME = 100  # bytes at a file's beginning
 _PAUSE = 10.0  # seconds without rotating, after a rotation failed
 
 
@@ -74,7 +73,7 @@ class RotatedFile(ActiveFile):
             return False
         # What was logged before midnight, and is written after it, would give the
         # next file a day that is over already.
-        time_of_first = names.time_of_line(lines[:_LOOK_FOR_TIME])
+        time_of_first = names.time_of_line(lines[: names.TIME_IS_WITHIN])
         return time_of_first is None or time_of_first >= self._ends
 
     def _rotate(self) -> None:
@@ -132,5 +131,5 @@ class RotatedFile(ActiveFile):
 
     def _first_time(self) -> float:
         """Return when the active file's first line was written."""
-        first = names.time_of_line(opening.read_at(self._fd, _LOOK_FOR_TIME, 0))
+        first = names.time_of_line(opening.read_at(self._fd, names.TIME_IS_WITHIN, 0))
         return self._clock() if first is None else first

@@ -78,7 +78,8 @@ class Segments(WaitingLines):
     def _take_turn(self, patience: float) -> bool:
         """Take the lock; ``False``: somebody is stuck, who is not waited for twice."""
         is_free = self._lock.acquire(timeout=0 if self._is_stuck else patience)
-        self._is_stuck = not is_free and patience > 0
+        # Without patience nothing was learned of who is stuck.
+        self._is_stuck = not is_free and (self._is_stuck or patience > 0)
         return is_free
 
     def _ask_anew(self) -> None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _HIS_TURN = 1.0  # seconds until we look again whether another process is done
 _AFTER_FAILURE = 60.0  # seconds until what failed is tried again
 _BETWEEN = 3600.0  # seconds until segments that grew too old are looked for again
-_LOOK_FOR_TIME = 100  # bytes at a file's beginning
 
 _NEVER = float("inf")
 
@@ -222,5 +221,5 @@ def _is_torn(path: str) -> bool:
 def _first_time(path: str) -> float | None:
     """Return when the first line of the file at *path* was written, if it tells."""
     with suppress(OSError), open(path, "rb") as file:
-        return names.time_of_line(file.read(_LOOK_FOR_TIME))
+        return names.time_of_line(file.read(names.TIME_IS_WITHIN))
     return None
