@@ -18,10 +18,18 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from chimera_log import JsonFormatter, RotatingFileHandler
 from chimera_log.files.names import segment_number
 from tests.conftest import record
-from tests.integration.support import PATIENCE, lines_of, parsed, unmeasured
+from tests.integration.support import (
+    PATIENCE,
+    environment,
+    lines_of,
+    parsed,
+    unmeasured,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +39,12 @@ NAME = "bot.log"
 ASIDE = f".{NAME}.d"
 START = 1_761_554_280.0  # when a child's first record was made, as it says
 
+# A mount of its own, as root or as somebody who may pretend to be.
+OWN_MOUNTS = [
+    "unshare",
+    "--mount",
+    *(["--user", "--map-root-user"] * bool(os.getuid())),
+]
 # How every child makes its handler: like `handler_for`.
 HANDLER = f"""
 import logging, os, sys, time
@@ -198,3 +212,36 @@ def _check(*command: str | Path, given: bytes = b"") -> None:
     )
     said = done.returncode, done.stderr
     assert (0, b"") == said, command[0]
+
+
+def run_on_small_disk(
+    directory: Path, size: str, script: str, *arguments: str, measured: bool = False
+) -> subprocess.CompletedProcess[bytes]:
+    """
+    Run *script* in *directory*, where ``disk`` is a file system of *size* bytes.
+
+    Only the script sees it.  Skips the test where that cannot be had.
+
+    Args:
+        directory: Where ``disk`` is made.
+        size: As ``mount -t tmpfs`` takes it.
+        script: What runs.
+        arguments: Its arguments.
+        measured: Whether its coverage is of interest.
+    """
+    if subprocess.run([*OWN_MOUNTS, "true"], check=False).returncode:
+        pytest.skip("needs the right to mount a file system of its own")
+    (directory / "disk").mkdir()
+    mount = f'mount -t tmpfs -o size={size} none disk && exec "$@"'
+    return subprocess.run(
+        [
+            *(*OWN_MOUNTS, "sh", "-c", mount, "sh"),
+            *(sys.executable, "-c", script, *arguments),
+        ],
+        cwd=directory,
+        env=environment(directory) if measured else unmeasured(directory),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )

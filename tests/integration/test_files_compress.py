@@ -17,10 +17,15 @@ import pytest
 
 from chimera_log.files.compress import Compression, Turn, clear, unfinished
 from chimera_log.files.names import segment_name
-from tests.integration.files_support import ASIDE, NAME, START
+from tests.integration.files_support import (
+    ASIDE,
+    NAME,
+    START,
+    run_on_small_disk,
+)
 from tests.integration.strace import Call, calls_seen, needs_strace, traced
 from tests.integration.support import PATIENCE, Done, unmeasured
-from tests.integration.test_files_trouble import OWN_MOUNTS, child
+from tests.integration.test_files_trouble import child
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -267,22 +272,7 @@ def test_full_disk(tmp_path: Path) -> None:
     """
     On a full disk the temporary file goes at once, the segment stays; later it fits.
     """
-    if subprocess.run([*OWN_MOUNTS, "true"], check=False).returncode:
-        pytest.skip("needs the right to mount a file system of its own")
-    (tmp_path / "disk").mkdir()
-    mount = 'mount -t tmpfs -o size=1280k none disk && exec "$@"'
-    done = subprocess.run(
-        [
-            *(*OWN_MOUNTS, "sh", "-c", mount, "sh"),
-            *(sys.executable, "-c", FULL_DISK, "disk"),
-        ],
-        cwd=tmp_path,
-        env=unmeasured(tmp_path),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_on_small_disk(tmp_path, "1280k", FULL_DISK, "disk")
     assert (0, b"") == (done.returncode, done.stderr)
     expected = [errno.ENOSPC, [], True, True, [ASIDE, f"{SEGMENT}.gz"]]
 

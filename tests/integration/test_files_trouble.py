@@ -25,6 +25,7 @@ from tests.integration.files_support import (
     files,
     handler_for,
     log,
+    run_on_small_disk,
     written,
     written_to,
 )
@@ -40,12 +41,6 @@ from tests.integration.support import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A mount of its own, as root or as somebody who may pretend to be.
-OWN_MOUNTS = [
-    "unshare",
-    "--mount",
-    *(["--user", "--map-root-user"] * bool(os.getuid())),
-]
 # Fills a small disk, copies what is there, makes room, and copies it again.
 FULL_DISK = f"""{HANDLER}
 import json, shutil
@@ -104,22 +99,7 @@ class TestFullDisk:
         """
         No half line, what was acknowledged is there, and the rest follows in order.
         """
-        if subprocess.run([*OWN_MOUNTS, "true"], check=False).returncode:
-            pytest.skip("needs the right to mount a file system of its own")
-        (tmp_path / "disk").mkdir()
-        mount = 'mount -t tmpfs -o size=32m none disk && exec "$@"'
-        done = subprocess.run(
-            [
-                *(*OWN_MOUNTS, "sh", "-c", mount, "sh"),
-                *(sys.executable, "-c", FULL_DISK, str(size)),
-            ],
-            cwd=tmp_path,
-            env=unmeasured(tmp_path),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = run_on_small_disk(tmp_path, "32m", FULL_DISK, str(size))
         assert 0 == done.returncode, done.stderr
         first, last, waited, waiting, dropped = json.loads(done.stdout)
 

@@ -20,7 +20,14 @@ import pytest
 
 from chimera_log.files.engines import CLOSE_TIMEOUT
 from chimera_log.files.names import segment_number
-from tests.integration.files_support import ASIDE, HANDLER, NAME, handler_for, log
+from tests.integration.files_support import (
+    ASIDE,
+    HANDLER,
+    NAME,
+    handler_for,
+    log,
+    run_on_small_disk,
+)
 from tests.integration.support import (
     PATIENCE,
     environment,
@@ -28,7 +35,7 @@ from tests.integration.support import (
     run_python,
     wait_until,
 )
-from tests.integration.test_files_trouble import OWN_MOUNTS, child
+from tests.integration.test_files_trouble import child
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -342,22 +349,7 @@ def test_small_disk(tmp_path: Path) -> None:
     While the disk is nearly full the log that leaves room for others drops and
     counts, the audit trail beside it goes on; then both do.
     """
-    if subprocess.run([*OWN_MOUNTS, "true"], check=False).returncode:
-        pytest.skip("needs the right to mount a file system of its own")
-    (tmp_path / "disk").mkdir()
-    mount = 'mount -t tmpfs -o size=4m none disk && exec "$@"'
-    done = subprocess.run(
-        [
-            *(*OWN_MOUNTS, "sh", "-c", mount, "sh"),
-            *(sys.executable, "-c", SMALL_DISK),
-        ],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_on_small_disk(tmp_path, "4m", SMALL_DISK, measured=True)
     assert 0 == done.returncode, done.stderr
 
     assert [0, 100, 0, 100, 0] == json.loads(done.stdout)
