@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from chimera_log import worker
 from tests.conftest import descriptors, record
 
 if TYPE_CHECKING:
@@ -343,7 +344,7 @@ def _reload_leaks_nothing(subject: Subject, directory: Path) -> None:
         logging.config.dictConfig(copy.deepcopy(document))
         logging.getLogger("bot").info("reload %d", number)
         logging.getLogger().handlers[-1].flush()
-        opened.append((threading.active_count(), len(descriptors())))
+        opened.append((len(_at_rest()), threading.active_count()))
     logging.getLogger().handlers[-1].close()
     assert opened[:1] * 10 == opened
     assert [f"reload {number}" for number in range(10)] == _events(subject, directory)
@@ -365,12 +366,18 @@ def _discarding_another(subject: Subject, directory: Path) -> None:
     handler = subject.build(directory)
     handler.handle(record("before"))
     handler.flush()
-    opened = descriptors()
+    opened = _at_rest()
     subject.build(directory).close()
-    assert opened == descriptors()
+    assert opened == _at_rest()
     handler.handle(record("after"))
     handler.close()
     assert ["before", "after"] == _events(subject, directory)
+
+
+def _at_rest() -> dict[str, str]:
+    """Return the open file descriptors while no thread of ours looks at a folder."""
+    worker.stop_all(10)
+    return descriptors()
 
 
 def _events(subject: Subject, directory: Path) -> list[Any]:
