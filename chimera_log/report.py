@@ -14,8 +14,9 @@ import os
 import re
 import select
 import sys
-import threading
 import time
+
+from chimera_log import native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Reporter:
         self._clock = clock
         self._write = write or _to_stderr
         # Reentrant: a signal handler may report while its own thread is here.
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._kinds: dict[str, tuple[float, int]] = {}
 
     def __call__(self, kind: str, message: str) -> None:
@@ -85,7 +86,7 @@ class Reporter:
 
     def after_fork(self) -> None:
         """Start clean in a forked child: what was held back is its parent's."""
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._kinds = {}
 
     def _say(self, line: str) -> bool:
@@ -119,7 +120,7 @@ def _to_stderr(line: str) -> None:
 def _has_room(stream: TextIO) -> bool:
     """Whether *stream* takes a short line at once."""
     try:
-        poll = select.poll()
+        poll = native.poll()
         poll.register(stream.fileno(), select.POLLOUT)
     except (AttributeError, OSError, ValueError):  # Windows; in memory; closed
         return True

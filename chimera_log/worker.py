@@ -4,6 +4,7 @@ A thread for work that must not hold up the caller.
 A `Worker` runs one job whenever there is work.  Its thread begins when it is
 first woken, in each process anew, and ends when there has been nothing to do for
 a while; before a fork it is stopped, so that no child is born amid its work.
+It is a real thread also where gevent has made greenlets of all others.
 
 `at_exit` registers what has to be done at every orderly end of a process.  From
 then on there are no threads to rely on: a worker that is woken works at once, in
@@ -20,6 +21,7 @@ import time
 import weakref
 from contextlib import ExitStack, suppress
 
+from chimera_log.native import Gong, Lock, RLock, Thread, get_ident, sleep
 from chimera_log.report import report
 
 TYPE_CHECKING = False
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-QUEUES, FILES = range(2)  # the order in which things end
+QUEUES, FILES, SENDING = range(3)  # the order in which things end
 _FORK_TIMEOUT = 0.25  # seconds that a fork waits for threads to end their work
 _MOMENT = 0.0001  # seconds between two looks for a thread that ends
 _AFTER_FAILURE = 1.0  # seconds until a job that raised is called again
@@ -43,7 +45,7 @@ class Worker:
     again a second later.
 
     Args:
-        name: The thread's name.
+        name: What reports call it.
         job: Does what there is to do, or a part of it, and returns when it wants
             to be called again, in seconds: 0 at once, ``None`` not before somebody
             wakes it.  It returns between two parts so that the thread can end.
@@ -51,8 +53,9 @@ class Worker:
             work of many.
         idle: Seconds that the thread stays when there is nothing to do.
         in_caller: Whether the job is run by whoever wakes the worker where there
-            can be no thread; otherwise it waits for better times, as it does after
-            a fork that ended the thread until the worker is woken again.
+            can be no thread; otherwise it waits for better times, for somebody who
+            calls `finish`, or after a fork for whoever wakes the worker again.
+        on_leave: Called in the thread before it ends.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Worker:
         linger: float = 0.0,
         idle: float = 0.0,
         in_caller: bool = True,
+        on_leave: Callable[[], object] | None = None,
     ) -> None:
         self.name = name
         self._job = job
         self._linger = linger
         self._idle = idle
         self._in_caller = in_caller
+        self._on_leave = on_leave
         self._begin()
         _workers.add(self)
 
@@ -77,34 +82,33 @@ class Worker:
         Have the job run soon; returns at once.
 
         Where no thread can be begun (none is left, or the process is about to end)
-        the job is run here and now.
+        the job is run here and now, or not at all, as *in_caller* says.
         """
-        # The order matters: what was asked for is told before anybody is looked for
-        # who might do it, and the thread looks again after it said that it sleeps.
-        self._is_called = True
-        if self._is_asleep:
-            self._ring()
-        elif self._thread is None:
-            self._begin_thread()
+        if not self._is_heard() and self._in_caller:
+            self._work_here()
 
     def finish(self, timeout: float) -> bool:
         """
         Have the job run, and wait until it has nothing more to do at once.
 
+        Where no thread can be begun the job is run here, whatever *in_caller* says.
+
         Args:
-            timeout: Seconds to wait at most.
+            timeout: Seconds to wait at most; a call made here is not cut short.
 
         Returns:
-            Whether it came so far.
+            Whether it came so far; if not, the rest is done at the next call.
         """
-        if threading.current_thread() is self._thread:
+        if self._is_at_work_here():
             return False  # it would wait for itself
-        with self._changed:
+        deadline = time.monotonic() + timeout
+        with self._lock:
             self._asked += 1
             mine = self._asked
-        self.wake()
-        with self._changed:
-            return self._changed.wait_for(lambda: self._answered >= mine, timeout)
+        if not self._is_heard():
+            self._work_here(deadline)
+        left = deadline - time.monotonic()
+        return self._answers.wait_for(lambda: self._answered >= mine, left)
 
     def stop(self, timeout: float) -> bool:
         """
@@ -122,12 +126,11 @@ class Worker:
         thread = self._ask_to_stop()
         if thread is None:
             return True
-        if thread is not threading.current_thread():
-            thread.join(timeout)
+        has_ended = not self._is_at_work_here() and thread.join(timeout)
         self._is_stopping = False
         if self._asked != self._answered:  # somebody waits in `finish`
             self.wake()
-        return not thread.is_alive()
+        return has_ended
 
     def after_fork(self) -> None:
         """Start clean in a forked child: the thread was its parent's."""
@@ -135,12 +138,13 @@ class Worker:
 
     def _begin(self) -> None:
         # Reentrant: a signal handler may wake a worker that its thread is waking.
-        self._lock = threading.RLock()
-        self._changed = threading.Condition()
-        self._working = threading.Lock()
-        self._bell = threading.Lock()
+        self._lock = RLock()
+        self._working = Lock()
+        self._bell = Lock()
         self._bell.acquire()  # whoever lets go of it rings
-        self._thread: threading.Thread | None = None
+        self._answers = Gong()
+        self._thread: Thread | None = None
+        self._at_work: int | None = None  # the thread that runs the job just now
         self._is_asleep = False
         self._is_called = False
         self._is_stopping = False
@@ -151,7 +155,21 @@ class Worker:
         with suppress(RuntimeError):  # somebody else just rang
             self._bell.release()
 
-    def _ask_to_stop(self) -> threading.Thread | None:
+    def _is_heard(self) -> bool:
+        """Call for the job; whether there is a thread that hears it."""
+        # The order matters: what was asked for is told before anybody is looked for
+        # who might do it, and the thread looks again after it said that it sleeps.
+        self._is_called = True
+        if self._is_asleep:
+            self._ring()
+            return True
+        return self._thread is not None or self._begin_thread()
+
+    def _is_at_work_here(self) -> bool:
+        """Whether the job calls us, or who interrupted it."""
+        return self._at_work == get_ident()
+
+    def _ask_to_stop(self) -> Thread | None:
         """Have the thread end soon; return it, if there is one."""
         with self._lock:
             if self._thread is not None:
@@ -159,17 +177,16 @@ class Worker:
                 self._ring()
             return self._thread
 
-    def _begin_thread(self) -> None:
+    def _begin_thread(self) -> bool:
+        """Begin a thread unless there is one; whether there is one now."""
         if _is_over:
-            if self._in_caller:
-                self._work_here()
-            return
+            return False
         # Made before anybody looks: a signal handler that comes meanwhile may begin
         # a thread, too.
-        thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        thread = Thread(self._run)
         with self._lock:
             if self._thread is not None:
-                return
+                return True
             self._thread = thread
             is_begun = False
             try:
@@ -180,13 +197,12 @@ class Worker:
             finally:
                 if not is_begun:  # also if a signal handler raised
                     self._thread = None
-        if not is_begun and self._in_caller:
-            self._work_here()
+        return is_begun
 
-    def _run(self) -> None:
+    def _run(self, thread: Thread) -> None:
         """Work and sleep in turns, until there was nothing to do for a while."""
         with self._lock:  # whoever begins the thread may have given it up
-            goes_on = self._thread is threading.current_thread()
+            goes_on = self._thread is thread
         while goes_on:
             # In this order: whoever asks after this calls after that.
             self._is_called = False
@@ -200,15 +216,17 @@ class Worker:
                 self._is_called = True
             goes_on = self._is_called and not self._is_stopping
             if not goes_on:
-                goes_on = self._stays()
+                if self._on_leave is not None:
+                    self._on_leave()
+                goes_on = self._stays(thread)
 
-    def _stays(self) -> bool:
+    def _stays(self, thread: Thread) -> bool:
         """Let go of the thread, unless somebody calls in this very moment."""
         with self._lock:
             # First: either he sees that nobody is here, or we see that he called.
             self._thread = None
             if self._is_called and not self._is_stopping:
-                self._thread = threading.current_thread()
+                self._thread = thread
             return self._thread is not None
 
     def _sleep(self, pause: float) -> None:
@@ -218,33 +236,46 @@ class Worker:
             self._bell.acquire(timeout=pause)
         self._is_asleep = False
         if self._is_called and self._linger and not self._is_stopping:
-            time.sleep(self._linger)
+            sleep(self._linger)
 
-    def _work_here(self) -> None:
-        """Run the job in the calling thread, unless somebody is stuck in it."""
+    def _work_here(self, deadline: float = float("inf")) -> None:
+        """Run the job here, unless somebody is stuck in it, until *deadline*."""
         # Whoever finds somebody at work leaves it to him, who looks again afterwards.
         while self._is_called and self._working.acquire(blocking=False):
             try:
                 self._is_called = False
                 asked = self._asked
-                while self._call_job() == 0:
-                    pass
+                pause = self._call_until(deadline)
             finally:
                 self._working.release()
-            self._answer(asked)
+            if pause != 0:
+                self._answer(asked)
+            else:
+                self._is_called = True
+            if time.monotonic() >= deadline:
+                break
+
+    # On its own; `chimera_log.files.waiting` says why no loop stands inside a ``try``.
+    def _call_until(self, deadline: float) -> float | None:
+        while (pause := self._call_job()) == 0 and time.monotonic() < deadline:
+            pass
+        return pause
 
     def _call_job(self) -> float | None:
+        self._at_work = get_ident()
         try:
             return self._job()
         except Exception as error:
             report(self.name, f"{self.name}: {type(error).__name__}: {error}")
             return _AFTER_FAILURE
+        finally:
+            self._at_work = None
 
     def _answer(self, asked: int) -> None:
         if asked != self._answered:
-            with self._changed:
+            with self._lock:
                 self._answered = max(asked, self._answered)
-                self._changed.notify_all()
+            self._answers.strike()
 
 
 def members(group: weakref.WeakSet[T]) -> list[T]:
@@ -267,7 +298,7 @@ def at_exit(phase: int) -> Callable[[Callable[[], object]], Callable[[], object]
     functions before Python 3.13, and none of its parent's since.
 
     Args:
-        phase: What ends earlier has the lower one: `QUEUES`, then `FILES`.
+        phase: What ends earlier has the lower one: `QUEUES`, `FILES`, `SENDING`.
     """
 
     def register(function: Callable[[], object]) -> Callable[[], object]:
@@ -323,11 +354,12 @@ def _exit_after(threads: list[threading.Thread]) -> None:
 def stop_all(timeout: float) -> None:
     """End the threads of all workers, between two calls of their jobs."""
     deadline = time.monotonic() + timeout
-    for thread in [worker._ask_to_stop() for worker in members(_workers)]:
-        if thread is not None and thread is not threading.current_thread():
+    stopping = [(worker, worker._ask_to_stop()) for worker in members(_workers)]
+    for worker, thread in stopping:
+        if thread is not None and not worker._is_at_work_here():
             thread.join(max(deadline - time.monotonic(), 0))
             _wait_for_kernel(f"/proc/self/task/{thread.native_id}", deadline)
-    for worker in members(_workers):
+    for worker, _ in stopping:
         worker._is_stopping = False
 
 
@@ -335,7 +367,7 @@ def _wait_for_kernel(entry: str, deadline: float) -> None:
     """Wait until the thread behind *entry* is gone, which is after it was joined."""
     # Python 3.12 warns of a fork beside threads by the kernel's count.
     while os.access(entry, os.F_OK) and time.monotonic() < deadline:
-        time.sleep(_MOMENT)
+        sleep(_MOMENT)
 
 
 def _after_fork_in_parent() -> None:

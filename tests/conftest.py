@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ from chimera_log.files.segments import all_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+PATIENCE = 30.0  # seconds for what takes none
 
 # The machines are shared: a slow example says nothing about the code.
 settings.register_profile(
@@ -101,17 +104,31 @@ def _untouched_logging() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     """No test may leave a thread or a file descriptor."""
-    threads, before = set(threading.enumerate()), descriptors()
+    known, before = set(threading.enumerate()), descriptors()
     yield
     worker.stop_all(10)
     for segments in list(all_segments):
         segments.rest()
-    left = [thread for thread in threading.enumerate() if thread not in threads]
+    left = [thread for thread in threading.enumerate() if thread not in known]
     assert [] == left
+    assert [] == [each.name for each in worker.members(worker._workers) if each._thread]
     opened = descriptors()
     if len(opened) > len(before):
         warnings.simplefilter("ignore")
         pytest.fail(f"left open: {set(opened.items()) - set(before.items())}")
+
+
+def threads_now() -> set[int]:
+    """Return the threads of this process, as the kernel counts them."""
+    return {int(entry.name) for entry in Path("/proc/self/task").iterdir()}
+
+
+def is_gone(thread: int) -> bool:
+    """Whether *thread*, as the kernel numbers it, ends."""
+    deadline = time.monotonic() + PATIENCE
+    while thread in threads_now() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return thread not in threads_now()
 
 
 def descriptors() -> dict[str, str]:
@@ -129,6 +146,16 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("CHIMERA_LOG", "AWS_")):
             monkeypatch.delenv(name)
+    # Nobody is asked for credentials, which takes seconds where nobody answers.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+
+
+def stable(value: object) -> str:
+    """Return a name for *value* that is the same in each process that runs tests."""
+    text = repr(value)
+    return type(value).__name__ if " at 0x" in text or "frozenset" in text else text
 
 
 def record(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from chimera_log import worker
-from tests.conftest import descriptors, record
+from tests.conftest import descriptors, record, threads_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,11 +175,11 @@ def _refuses_unknown_option(subject: Subject, directory: Path) -> None:
 
 
 def _constructor_touches_nothing(subject: Subject, directory: Path) -> None:
-    threads = threading.enumerate()
+    threads = threads_now()
     opened = descriptors()
     subject.build(directory)
     assert [] == list(directory.iterdir())
-    assert threads == threading.enumerate()
+    assert threads == threads_now()
     assert opened == descriptors()
 
 
@@ -344,7 +344,7 @@ def _reload_leaks_nothing(subject: Subject, directory: Path) -> None:
         logging.config.dictConfig(copy.deepcopy(document))
         logging.getLogger("bot").info("reload %d", number)
         logging.getLogger().handlers[-1].flush()
-        opened.append((len(_at_rest()), threading.active_count()))
+        opened.append((len(_at_rest()), len(threads_now())))
     logging.getLogger().handlers[-1].close()
     assert opened[:1] * 10 == opened
     assert [f"reload {number}" for number in range(10)] == _events(subject, directory)

@@ -115,18 +115,18 @@ class TestAtExit:
     """The process's end, while it is not over yet: other tests follow."""
 
     @pytest.fixture
-    def synced(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    def synced(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         """The threads in which a file was synced."""
-        made: list[str] = []
+        made: list[int] = []
 
         def sync(fd: int) -> None:
-            made.append(threading.current_thread().name)
+            made.append(threading.get_native_id())
             os.fdatasync(fd)
 
         monkeypatch.setattr(durable, "_sync_file", sync)
         return made
 
-    def test_synced(self, log: Log, synced: list[str]) -> None:
+    def test_synced(self, log: Log, synced: list[int]) -> None:
         """
         What is still to be synced is synced by the ending thread itself, since there
         may be no other any more.
@@ -138,11 +138,11 @@ class TestAtExit:
         segments.append(b"2\n")
         engines._at_exit()
 
-        assert [threading.current_thread().name] == synced
+        assert [threading.get_native_id()] == synced
         assert segments._durable.is_clean
 
     def test_disk_is_stuck(
-        self, log: Log, monkeypatch: pytest.MonkeyPatch, synced: list[str]
+        self, log: Log, monkeypatch: pytest.MonkeyPatch, synced: list[int]
     ) -> None:
         """
         Where the threads do not end, the disk is stuck: nobody waits for it.

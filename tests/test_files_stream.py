@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chimera_log import ConfigError, StreamHandler
+from chimera_log import ConfigError, StreamHandler, native
 from chimera_log.files import lines as lines_module
 from chimera_log.files import stream as module
 from chimera_log.report import Reporter
@@ -375,13 +375,13 @@ class TestTrouble:
         handler = make_caller(stream)
         size = filled(stream)
         os.set_blocking(stream.fileno(), False)
-        is_waiting, poll = Event(), select.poll
+        is_waiting, poll = Event(), native.poll
 
         def noted() -> select.poll:
             is_waiting.set()
             return poll()
 
-        monkeypatch.setattr(select, "poll", noted)
+        monkeypatch.setattr(native, "poll", noted)
         logging_thread = Thread(target=handler.handle, args=[record("a")])
         logging_thread.start()
         assert is_waiting.wait(PATIENCE)

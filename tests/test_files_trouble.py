@@ -727,8 +727,9 @@ class TestLock:
                 if len(pauses) == 8:
                     release()
 
-            time = SimpleNamespace(monotonic=lambda: sum(pauses), sleep=sleep)
+            time = SimpleNamespace(monotonic=lambda: sum(pauses))
             monkeypatch.setattr(active, "time", time)
+            monkeypatch.setattr(active, "sleep", sleep)
             assert segments.append(b"b\n")
 
         assert pauses == sorted(pauses)
@@ -743,8 +744,9 @@ class TestLock:
         segments = log.open(lock_timeout=1.0, max_bytes=100)
         segments.append(b"a\n")
         slept: list[float] = [0.0]
-        time = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+        time = SimpleNamespace(monotonic=lambda: sum(slept))
         monkeypatch.setattr(active, "time", time)
+        monkeypatch.setattr(active, "sleep", slept.append)
 
         with held(log.path):
             segments.append(b"b\n")

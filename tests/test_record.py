@@ -31,7 +31,7 @@ from chimera_log.record import (
     exception_of,
     stack_of,
 )
-from tests.conftest import record
+from tests.conftest import record, stable
 from tests.test_values import ANYTHING, Name, Order, Unshowable, laughs
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class TestTimestamp:
             np.array([1.5, 2.5]),
             datetime(2025, 10, 27),
         ],
-        ids=str,
+        ids=stable,
     )
     def test_time_no_calendar_has(self, created: Any) -> None:
         """
@@ -213,7 +213,7 @@ class TestEvent:
             (b"%d", (1,), "b'1'"),
             ("", (), ""),
         ],
-        ids=str,
+        ids=stable,
     )
     def test_as_logging_formats(
         self, message: object, args: tuple[Any, ...], expected: str
@@ -489,7 +489,7 @@ class TestException:
     @pytest.mark.parametrize(
         "details",
         [("f", "three", None, 5), ("f", 1, "x", "text"), (None, None, None, b"bytes")],
-        ids=str,
+        ids=stable,
     )
     def test_odd_syntax_error(self, details: Any) -> None:
         """
@@ -599,7 +599,7 @@ class TestException:
             [1, 2, 3],
             object(),
         ],
-        ids=str,
+        ids=stable,
     )
     def test_garbage(self, exc_info: Any) -> None:
         """

@@ -34,6 +34,7 @@ from chimera_log import values
 from chimera_log.forms import MAX_EXACT_INT, MAX_VALUES, text
 from chimera_log.redact import Redactor
 from chimera_log.values import MAX_DEPTH, Encoder, escape, plain
+from tests.conftest import stable
 
 UTC = timezone.utc
 
@@ -435,7 +436,7 @@ class TestScalars:
             (range(3), "range(0, 3)"),
             (int, "<class 'int'>"),
         ],
-        ids=str,
+        ids=stable,
     )
     def test_natural_form(self, value: Any, expected: Any) -> None:
         """
@@ -566,7 +567,7 @@ class TestObjects:
             (np.array([{"a": 1}, None], dtype=object), [{"a": 1}, None]),
             (np.datetime64("2025-10-27T08:38:00.136873"), "2025-10-27T08:38:00.136873"),
         ],
-        ids=repr,
+        ids=stable,
     )
     def test_natural_form(self, value: Any, expected: Any) -> None:
         """

@@ -9,7 +9,6 @@ import os
 import runpy
 import sys
 import threading
-import time
 from threading import Event, Semaphore, Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,11 @@ from weakref import WeakSet
 
 import pytest
 
+from chimera_log import native
 from chimera_log import worker as module
 from chimera_log.report import Reporter
 from chimera_log.worker import FILES, QUEUES, Worker
+from tests.conftest import is_gone, threads_now
 from tests.test_report import in_child
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ class Job:
 
     def __init__(self, *answers: float | Exception | None) -> None:
         self.answers = list(answers)
-        self.threads: list[Thread] = []  # that called it
+        self.threads: list[int] = []  # that called it, as the kernel numbers them
         self.called = Semaphore(0)
 
     def __call__(self) -> float | None:
         """Answer the next, or raise it."""
-        self.threads.append(threading.current_thread())
+        self.threads.append(threading.get_native_id())
         answer = self.answers.pop(0) if self.answers else None
         self.called.release()
         if isinstance(answer, Exception):
@@ -97,10 +98,10 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread can be begun."""
 
-    def refuse(_: Thread) -> None:
+    def refuse(_: native.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(Thread, "start", refuse)
+    monkeypatch.setattr(native.Thread, "start", refuse)
 
 
 def ended(thread: Thread) -> bool:
@@ -112,23 +113,22 @@ def ended(thread: Thread) -> bool:
 class TestWake:
     def test_runs(self, make: Make) -> None:
         """
-        The job runs in a thread of the worker's name, which does not hold up exit.
+        The job runs in a thread of its own.
         """
         job = Job()
         make(job).wake()
 
         assert job.called.acquire(timeout=PATIENCE)
-        (thread,) = job.threads
-        assert ("worker", True) == (thread.name, thread.daemon)
+        assert [threading.get_native_id()] != job.threads
 
     def test_nothing_before(self, make: Make) -> None:
         """
         Until it is woken a worker has no thread.
         """
-        before = threading.enumerate()
+        before = threads_now()
         worker = make(Job())
 
-        assert before == threading.enumerate()
+        assert threads_now() <= before
         assert worker.stop(0)
 
     def test_many_wakes(self, make: Make) -> None:
@@ -164,11 +164,7 @@ class TestWake:
         A sleeper who is woken waits a little, so that more work gathers.
         """
         slept: list[float] = []
-        monkeypatch.setattr(
-            module,
-            "time",
-            SimpleNamespace(sleep=slept.append, monotonic=time.monotonic),
-        )
+        monkeypatch.setattr(module, "sleep", slept.append)
         worker = make(Job(), linger=0.5)
         assert worker.finish(PATIENCE)
         first = list(slept)
@@ -187,7 +183,7 @@ class TestWake:
             worker.wake()
             assert job.called.acquire(timeout=PATIENCE)
             assert count == len(set(job.threads))
-            assert ended(job.threads[-1])
+            assert is_gone(job.threads[-1])
 
     def test_in_the_moment_of_the_end(self, make: Make) -> None:
         """
@@ -216,7 +212,7 @@ class TestWake:
         assert job.called.acquire(timeout=PATIENCE)
         assert job.called.acquire(timeout=PATIENCE)
         assert 1 == len(set(job.threads))
-        assert ended(job.threads[-1])
+        assert is_gone(job.threads[-1])
 
     def test_more_to_do(self, make: Make) -> None:
         """
@@ -281,15 +277,15 @@ class TestSignalHandler:
         worker = make(job)
         started = []
 
-        class Interrupted(Thread):
+        class Interrupted(native.Thread):
             """A thread whose making is interrupted, once."""
 
-            def __init__(self, **options: Any) -> None:
-                super().__init__(**options)
-                monkeypatch.setattr(threading, "Thread", Uninterrupted)
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments)
+                monkeypatch.setattr(module, "Thread", Uninterrupted)
                 worker.wake()
 
-        class Uninterrupted(Thread):
+        class Uninterrupted(native.Thread):
             """A thread that is noted."""
 
             def start(self) -> None:
@@ -297,12 +293,12 @@ class TestSignalHandler:
                 started.append(self)
                 super().start()
 
-        monkeypatch.setattr(threading, "Thread", Interrupted)
+        monkeypatch.setattr(module, "Thread", Interrupted)
         worker.wake()
         assert job.called.acquire(timeout=PATIENCE)
 
-        assert started == job.threads[:1]
-        assert 1 == len(set(job.threads))
+        assert [started[0].native_id] == job.threads[:1]
+        assert 1 == len(started) == len(set(job.threads))
 
     @pytest.mark.parametrize("has_begun", [False, True])
     def test_raises(
@@ -313,20 +309,20 @@ class TestSignalHandler:
         """
         job = Job()
         worker = make(job)
-        start = Thread.start
+        start = native.Thread.start
         begun = []
 
-        def interrupted(thread: Thread) -> None:
-            monkeypatch.setattr(Thread, "start", start)
+        def interrupted(thread: native.Thread) -> None:
+            monkeypatch.setattr(native.Thread, "start", start)
             if has_begun:
                 begun.append(thread)
                 thread.start()
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(Thread, "start", interrupted)
+        monkeypatch.setattr(native.Thread, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
             worker.wake()
-        assert all(map(ended, begun))
+        assert all(thread.join(PATIENCE) for thread in begun)
         assert [] == job.threads
 
         assert worker.finish(PATIENCE)
@@ -344,7 +340,7 @@ class TestNoThread:
         job = Job(0, 0)
         make(job).wake()
 
-        assert [threading.current_thread()] * 3 == job.threads
+        assert [threading.get_native_id()] * 3 == job.threads
 
     @pytest.mark.usefixtures("_no_threads")
     def test_finish(self, make: Make) -> None:
@@ -371,13 +367,65 @@ class TestNoThread:
 
         assert [0, 1, 2] == calls
 
+    def test_finish_without_thread(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Who asks for the end of the work does it himself where nobody else can, also
+        what is never done by whoever wakes the worker.
+        """
+        calls: list[int] = []
+
+        def job() -> float | None:
+            calls.append(len(calls))
+            return 0 if len(calls) < 3 else None
+
+        worker = make(job, in_caller=False)
+        monkeypatch.setattr(worker, "_begin_thread", lambda: False)
+        worker.wake()
+        before = calls[:]
+        is_done = worker.finish(PATIENCE)
+
+        assert ([], [0, 1, 2], True) == (before, calls, is_done)
+
+    def test_leave(self, make: Make) -> None:
+        """
+        What belongs to a thread alone can be given back before it ends.
+        """
+        left: list[int] = []
+        worker = make(lambda: None, idle=0.0, on_leave=lambda: left.append(1))
+        assert worker.finish(PATIENCE)
+        assert worker.stop(PATIENCE)
+
+        assert [1] == left
+
+    def test_finish_without_time(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        He stops when the time is over, and what is left is done at the next call.
+        """
+        calls: list[int] = []
+
+        def job() -> float | None:
+            calls.append(len(calls))
+            return 0 if len(calls) < 3 else None
+
+        worker = make(job, in_caller=False)
+        monkeypatch.setattr(worker, "_begin_thread", lambda: False)
+
+        assert not worker.finish(0)
+        assert [0] == calls
+        assert worker.finish(PATIENCE)
+        assert [0, 1, 2] == calls
+
     def test_others_at_work(self, make: Make) -> None:
         """
         Who finds somebody at work leaves his work to him.
         """
         job = Stuck()
         worker = make(job)
-        worker._begin_thread = worker._work_here  # type: ignore[method-assign]
+        worker._begin_thread = lambda: False  # type: ignore[method-assign]
         first, second = Thread(target=worker.wake), Thread(target=worker.wake)
         first.start()
         assert job.called.acquire(timeout=PATIENCE)
@@ -386,7 +434,7 @@ class TestNoThread:
         job.let_go.set()
         assert ended(first)
 
-        assert [first, first] == job.threads
+        assert [first.native_id, first.native_id] == job.threads
 
     def test_process_ends(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -396,7 +444,118 @@ class TestNoThread:
         job = Job()
         make(job).wake()
 
-        assert [threading.current_thread()] == job.threads
+        assert [threading.get_native_id()] == job.threads
+
+
+class TestNoThreadNorCaller:
+    """Where no thread can be begun, for a job that is not for who wakes."""
+
+    @pytest.fixture(autouse=True, params=["no-threads", "process-ends"])
+    def _nobody(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if request.param == "no-threads":
+            request.getfixturevalue("_no_threads")
+        else:
+            monkeypatch.setattr(module, "_is_over", True)
+
+    def test_wake(self, make: Make) -> None:
+        """
+        Who wakes the worker does not run the job.
+        """
+        job = Job()
+        make(job, in_caller=False).wake()
+
+        assert [] == job.threads
+
+    def test_finish(self, make: Make) -> None:
+        """
+        Who waits for it does, until there is nothing more to do at once.
+        """
+        job = Job(0, 0, 1.0)
+
+        assert make(job, in_caller=False).finish(PATIENCE)
+        assert [threading.get_native_id()] * 3 == job.threads
+
+    @pytest.mark.usefixtures("reported")
+    def test_raises(self, make: Make) -> None:
+        """
+        A job that raises has nothing more to do at once.
+        """
+        job = Job(0, ValueError("boom"))
+
+        assert make(job, in_caller=False).finish(PATIENCE)
+        assert 2 == len(job.threads)
+
+    @pytest.mark.parametrize("in_caller", [False, True])
+    def test_time_is_over(self, make: Make, *, in_caller: bool) -> None:
+        """
+        When his time is over he gives up; one call he makes in any case.
+        """
+        job = Job(*[0] * 5)
+        worker = make(job, in_caller=in_caller)
+
+        assert not worker.finish(0)
+        assert 1 == len(job.threads)
+        assert not worker.finish(-1)
+        assert 2 == len(job.threads)
+        assert worker.finish(PATIENCE)
+        assert 6 == len(job.threads)
+
+    def test_woken_meanwhile(self, make: Make) -> None:
+        """
+        He goes on for whoever wakes the worker meanwhile, but not beyond his time.
+        """
+        calls: list[int] = []
+
+        def job() -> None:
+            calls.append(len(calls))
+            worker.wake()
+
+        worker = make(job, in_caller=False)
+
+        assert worker.finish(0)
+        assert [0] == calls
+
+    def test_somebody_at_work(self, make: Make) -> None:
+        """
+        Who finds somebody at work waits for him, who goes on for both.
+        """
+        job = Stuck()
+        worker = make(job, in_caller=False)
+        answers: list[bool] = []
+
+        def finish() -> None:
+            answers.append(worker.finish(PATIENCE))
+
+        first, second = Thread(target=finish), Thread(target=finish)
+        first.start()
+        assert job.called.acquire(timeout=PATIENCE)
+        second.start()
+        while worker._asked < 2:
+            assert second.is_alive()
+        while not worker._answers._waiting:
+            assert second.is_alive()
+        job.let_go.set()
+        assert ended(first)
+        assert ended(second)
+
+        assert [True, True] == answers
+        assert [first.native_id] * 2 == job.threads
+
+    def test_amid_the_job(self, make: Make) -> None:
+        """
+        A signal handler that waits for the job that it interrupted is told no.
+        """
+        answers: list[bool] = []
+
+        def job() -> None:
+            answers.append(worker.finish(PATIENCE))
+
+        worker = make(job, in_caller=False)
+
+        assert worker.finish(PATIENCE)
+        assert [False] == answers
 
 
 class TestFinish:
@@ -436,16 +595,16 @@ class TestFinish:
 
             @_is_called.setter
             def _is_called(self, value: bool) -> None:
-                here = threading.current_thread()
-                if self.is_first and here is self.__dict__.get("_thread"):
+                here = threading.get_native_id()
+                thread = self.__dict__.get("_thread")
+                if self.is_first and thread and here == thread.native_id:
                     self.is_first = False
                     self._asked += 1
                 self._called = value
 
         worker = make(Job(), Interrupted)
         worker.wake()
-        with worker._changed:
-            assert worker._changed.wait_for(lambda: worker._answered == 1, PATIENCE)
+        assert worker._answers.wait_for(lambda: worker._answered == 1, PATIENCE)
 
     def test_stuck(self, make: Make) -> None:
         """
@@ -482,7 +641,7 @@ class TestStop:
         worker = make(job)
         assert worker.finish(PATIENCE)
         assert worker.stop(PATIENCE)
-        assert not job.threads[-1].is_alive()
+        assert is_gone(job.threads[-1])
 
         assert worker.finish(PATIENCE)
         assert 2 == len(set(job.threads))
@@ -570,7 +729,7 @@ class TestFork:
             os._exit(0)
         os.waitpid(child, 0)
 
-        assert not job.threads[-1].is_alive()
+        assert is_gone(job.threads[-1])
         assert worker.finish(PATIENCE)
 
     def test_child_begins(self, make: Make) -> None:
@@ -611,11 +770,10 @@ class TestFork:
         A thread that ended is waited for until the kernel has let go of it, too.
         """
         looks, slept = iter([True, True, False]), list[float]()
-        clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: 0.0)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "time", clock)
+            patch.setattr(module, "sleep", slept.append)
             patch.setattr(os, "access", lambda *_: next(looks))
-            module._wait_for_kernel("/proc/self/task/1", deadline=1.0)
+            module._wait_for_kernel("/proc/self/task/1", deadline=float("inf"))
 
         assert 2 == len(slept)
 

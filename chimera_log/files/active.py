@@ -22,6 +22,7 @@ from contextlib import suppress
 from chimera_log.files import opening
 from chimera_log.files.aside import Aside
 from chimera_log.files.syscalls import Ordinary, calls_for
+from chimera_log.native import sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class ActiveFile:
                 self._impatient_until = time.monotonic() + _IMPATIENCE
                 self.on_trouble("lock", "another process holds it; appending without")
                 return False
-            time.sleep(pause)
+            sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         return False
 
@@ -215,6 +216,12 @@ class ActiveFile:
             self._open()
         raise OSError(errno.ESTALE, "removed whenever it is written to", self.path)
 
+    # On its own; `waiting` says why no loop stands inside a ``try``.
+    def _write_pieces(self, line: bytes, pieces: list[int]) -> None:
+        while self._sent + sum(pieces) < len(line):
+            rest = line[self._sent + sum(pieces) :]
+            self._calls.write(self._fd, rest, pieces)
+
     def _write_to_pipe(self, line: bytes) -> None:
         """Write one line to what takes as much as it has room for."""
         if self._is_torn:
@@ -222,9 +229,7 @@ class ActiveFile:
         self._wanted = len(line)
         pieces: list[int] = []
         try:
-            while self._sent + sum(pieces) < len(line):
-                rest = line[self._sent + sum(pieces) :]
-                self._calls.write(self._fd, rest, pieces)
+            self._write_pieces(line, pieces)
         finally:  # a try that fails is gone on with
             self._sent += sum(pieces)
             if self._sent >= len(line):

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from contextlib import suppress
 
 from chimera_log.files import opening
+from chimera_log.native import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Durability:
 
     def _begin(self) -> None:
         # Reentrant: a signal handler may log while its thread syncs.
-        self._syncing = threading.RLock()
+        self._syncing = RLock()
         self._done = 0  # what was done so far, counted
         self._kept = 0  # how much of it the disk has
         self._full: list[str] = []

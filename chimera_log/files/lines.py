@@ -36,6 +36,7 @@ class LineHandler(logging.Handler):
 
     terminator = "\n"
     _write_at_once: Callable[[deque[bytes]], object] | None = None
+    _outlet: Outlet | None = None  # by default, the caller writes
 
     def _use_writer(
         self,
@@ -61,15 +62,13 @@ class LineHandler(logging.Handler):
         Raises:
             ConfigError: If an option cannot work.
         """
-        self._named = name
-        self._unformatted = 0
+        self._name_it(name)
         bounds = Bounds(
             options.count("max_queue_size", max_queue_size, minimum=1),
             options.size("max_queue_bytes", max_queue_bytes, minimum=1),
             options.choice("when_full", when_full, WHEN_FULL),
             options.duration("close_timeout", close_timeout),
         )
-        self._outlet: Outlet | None = None
         if options.choice("writer", writer, WRITERS) == THREAD:
             self._outlet = Outlet(
                 f"chimera_log: {name}",
@@ -78,6 +77,11 @@ class LineHandler(logging.Handler):
                 self._report,
                 self._write_at_once,
             )
+
+    def _name_it(self, name: str) -> None:
+        """Be called *name* in reports."""
+        self._named = name
+        self._unformatted = 0
 
     def handle(self, record: logging.LogRecord) -> Any:
         """

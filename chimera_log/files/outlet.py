@@ -10,12 +10,12 @@ which there is room does not need the thread.
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections import deque, namedtuple
 from contextlib import ExitStack
 
+from chimera_log.native import Gong, RLock
 from chimera_log.worker import QUEUES, Worker, at_exit, members
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ class LineQueue:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         # Reentrant: a signal handler may log while its thread is in here.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._lines: deque[bytes] = deque()
         self._bytes = 0
 
@@ -68,17 +68,21 @@ class LineQueue:
             How many lines were dropped, this one or older ones; or ``None`` if the
             caller is to wait for room, and nothing was done.
         """
-        length, dropped = len(line), 0
         with self._lock:
-            while not self.has_room(length):
-                if self._bounds.when_full == BLOCK:
-                    return None
-                if self._bounds.when_full == DROP_NEWEST:
-                    return 1
-                self._bytes -= len(self._lines.popleft())
-                dropped += 1
-            self._lines.append(line)
-            self._bytes += length
+            return self._put(line)
+
+    # On its own; `waiting` says why no loop stands inside a ``with``.
+    def _put(self, line: bytes) -> int | None:
+        length, dropped = len(line), 0
+        while not self.has_room(length):
+            if self._bounds.when_full == BLOCK:
+                return None
+            if self._bounds.when_full == DROP_NEWEST:
+                return 1
+            self._bytes -= len(self._lines.popleft())
+            dropped += 1
+        self._lines.append(line)
+        self._bytes += length
         return dropped
 
     def move_to(self, lines: deque[bytes]) -> None:
@@ -185,20 +189,17 @@ class Outlet:
         self._taken: deque[bytes] = deque()
         # Whose turn it is to write.  Reentrant: a signal handler may log while its
         # thread has the turn, and leaves the line to the write that it interrupted.
-        self._turn = threading.RLock()
+        self._turn = RLock()
         self._is_busy = False
-        self._room = threading.Condition()
-        self._callers = 0  # that wait for room
-        self._counting = threading.RLock()
+        self._room = Gong()  # struck when there is some
+        self._counting = RLock()
         self.dropped = 0  # lines that will never be written
         self._is_given_up = False
 
     def _work(self) -> None:
         """Write what waits."""
         self._queue.move_to(self._taken)
-        if self._callers:
-            with self._room:
-                self._room.notify_all()
+        self._room.strike()
         with self._turn:
             if self._taken and not self._is_busy:
                 self._write(self._taken)
@@ -226,11 +227,7 @@ class Outlet:
 
     def _wait_for_room(self, length: int) -> None:
         self._worker.wake()
-        with self._room:
-            self._callers += 1
-            if not self._queue.has_room(length):
-                self._room.wait(_LOOK_AGAIN)
-            self._callers -= 1
+        self._room.wait_for(lambda: self._queue.has_room(length), _LOOK_AGAIN)
 
     def _give_up(self) -> None:
         """Count what waits as lost, and say so."""

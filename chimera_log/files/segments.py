@@ -117,15 +117,7 @@ class Segments(WaitingLines):
         Those that cannot be written wait or are dropped, as with `append`.
         """
         with self._lock:
-            while lines:
-                room = self.policy.max_waiting - len(self._waiting)
-                if self._room.is_lacking or (room <= 0 and not self._flush()):
-                    self._drop(len(lines))
-                    lines.clear()
-                    break
-                for _ in range(min(max(room, 1), len(lines))):
-                    self._waiting.append(lines.popleft())
-                self._flush()
+            self._accept_all(lines)
         self._see_to_disk()
 
     def flush(self, patience: float | None = None) -> bool:
@@ -163,7 +155,10 @@ class Segments(WaitingLines):
             except OSError as error:
                 self._trouble("rotate", "cannot rotate", error)
             finally:
-                self._end_turn()
+                try:
+                    self._release()
+                finally:
+                    self._busy = False
             self._flush()  # lines that came meanwhile
 
     def close(self) -> None:
@@ -306,6 +301,18 @@ class Segments(WaitingLines):
             return False
         self._waiting.append(line)
         return not self._busy and self._write_waiting()
+
+    # On its own; `waiting` says why no loop stands inside a ``with``.
+    def _accept_all(self, lines: deque[bytes]) -> None:
+        while lines:
+            room = self.policy.max_waiting - len(self._waiting)
+            if self._room.is_lacking or (room <= 0 and not self._flush()):
+                self._drop(len(lines))
+                lines.clear()
+                break
+            for _ in range(min(max(room, 1), len(lines))):
+                self._waiting.append(lines.popleft())
+            self._flush()
 
     def _drop(self, count: int) -> None:
         self._counts["dropped"] += count

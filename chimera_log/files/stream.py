@@ -13,6 +13,7 @@ import weakref
 from collections import deque, namedtuple
 from contextlib import suppress
 
+from chimera_log import native
 from chimera_log.files.lines import CALLER, LineHandler
 from chimera_log.files.outlet import BLOCK
 from chimera_log.files.settling import take_first
@@ -151,34 +152,28 @@ class StreamHandler(LineHandler, _StreamHandler):
     def _write_waiting(self) -> None:
         self.acquire()
         try:
-            # A signal handler that logs while its thread is in here is not waited
-            # for: the call around it writes its line too.
-            while self._lines and not self._is_busy:
-                self._is_busy = True
-                try:
-                    with suppress(Exception):  # what the program itself printed
-                        self.stream.flush()
-                    self._write_lines(self._lines)
-                finally:
-                    self._is_busy = False
+            self._write_in_turn()
         finally:
             self.release()
+
+    # No loop stands inside a ``try``; `waiting` says why.
+
+    def _write_in_turn(self) -> None:
+        # A signal handler that logs while its thread is in here is not waited for:
+        # the call around it writes its line too.
+        while self._lines and not self._is_busy:
+            self._is_busy = True
+            try:
+                with suppress(Exception):  # what the program itself printed
+                    self.stream.flush()
+                self._write_lines(self._lines)
+            finally:
+                self._is_busy = False
 
     def _write_lines(self, lines: deque[bytes]) -> None:
         try:
             self._settle(lines)  # if a signal handler raised amid the last write
-            descriptor = self._descriptor()
-            while lines and descriptor is not None and self._owes_line_feed:
-                self._pay_line_feed(descriptor)
-            while lines:
-                if descriptor is None:
-                    self._write_text(lines[0])
-                    self._taken.append(len(lines[0]))
-                    self._settle(lines)
-                    continue
-                at_once = self._at_once_for(descriptor)
-                if not at_once or not self._write_some(at_once, descriptor, lines):
-                    self._write_some(_write_and_wait, descriptor, lines)
+            self._write_all(lines, self._descriptor())
         except Exception as error:
             self._last_error = str(error)
             self._refused += len(lines)
@@ -188,6 +183,19 @@ class StreamHandler(LineHandler, _StreamHandler):
             self._report(
                 "write", f"cannot write: {error}; {self._refused} records lost so far"
             )
+
+    def _write_all(self, lines: deque[bytes], descriptor: int | None) -> None:
+        while lines and descriptor is not None and self._owes_line_feed:
+            self._pay_line_feed(descriptor)
+        while lines:
+            if descriptor is None:
+                self._write_text(lines[0])
+                self._taken.append(len(lines[0]))
+                self._settle(lines)
+                continue
+            at_once = self._at_once_for(descriptor)
+            if not at_once or not self._write_some(at_once, descriptor, lines):
+                self._write_some(_write_and_wait, descriptor, lines)
 
     def _write_at_once(self, lines: deque[bytes]) -> None:
         """Write of the first of *lines* what can be written without waiting."""
@@ -270,7 +278,7 @@ def _write_and_wait(descriptor: int, data: bytes, taken: list[int]) -> None:
     try:
         taken.extend(map(os.write, (descriptor,), (data,)))
     except BlockingIOError:  # somebody made it so, and it is full
-        poll = select.poll()
+        poll = native.poll()
         poll.register(descriptor, select.POLLOUT)
         poll.poll(_LOOK_AGAIN)
 

@@ -24,9 +24,10 @@ import os
 import stat
 import struct
 import sys
-import threading
 import time
 from collections import namedtuple
+
+from chimera_log.native import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ class OthersPipe:
 
 # Held while ctypes is imported: a child forked in the midst of an import by
 # another thread would wait for ever for that module's lock.
-_importing = threading.RLock()
+_importing = RLock()
 if sys.platform != "win32":  # pragma: no branch
     os.register_at_fork(
         before=_importing.acquire,

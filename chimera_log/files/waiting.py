@@ -8,12 +8,12 @@ written; it is taken away in the moment it is in the file.
 from __future__ import annotations
 
 import select
-import threading
 from collections import deque
 
 from chimera_log.files.policy import Statistics
 from chimera_log.files.rotation import RotatedFile
 from chimera_log.files.settling import take_all
+from chimera_log.native import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class WaitingLines(RotatedFile):
 
     def _wait_for_nothing(self) -> None:
         """Have no lines and nobody who writes, as in a forked child."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._waiting.clear()
         self._late = 0  # how many of these could not be written when they came
         self._batch = 0  # how many lines the last write had
@@ -73,11 +73,10 @@ class WaitingLines(RotatedFile):
 
     def _write_waiting(self) -> bool:
         """Write what waits, the oldest first; whether all of it was written."""
-        self._busy = True
         try:
+            self._busy = True
             self._take_lock()
-            while self._waiting:
-                self._write_first()
+            self._write_all()
         except OSError as error:
             self._late = len(self._waiting)
             unwritten.add(self)
@@ -85,16 +84,21 @@ class WaitingLines(RotatedFile):
             self._on_failure()
             return False
         finally:
-            self._end_turn()
+            # Here, not in a function: a signal handler that raises may raise as soon
+            # as one is called.
+            try:
+                self._release()
+            finally:
+                self._busy = False
         unwritten.discard(self)
         # One more may have come while the lock was let go of.
         return not self._waiting or self._write_waiting()
 
-    def _end_turn(self) -> None:
-        try:
-            self._release()
-        finally:
-            self._busy = False  # also if a signal handler raised meanwhile
+    # On its own: Python 3.12 and 3.13 skip the ``finally`` of a ``try`` when a signal
+    # handler raises at the end of a turn of a loop that stands in it.
+    def _write_all(self) -> None:
+        while self._waiting:
+            self._write_first()
 
     def _write_first(self) -> None:
         """Write the lines that wait longest; what is written waits no more."""
