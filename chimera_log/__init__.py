@@ -3,8 +3,8 @@ Logging for Python services, configured by one YAML file.
 
 Everything here is a plain `logging` Formatter, Filter or Handler, named in a
 ``logging.yaml`` that any `logging.config.dictConfig` consumer can load.  A
-record becomes one line of JSON and goes to the console, to rotated files and
-to an audit trail.
+record becomes one line of JSON and goes to the console, to rotated files, to an
+audit trail and to CloudWatch Logs.
 
 A record's way, which is also the map of this package::
 
@@ -22,17 +22,20 @@ A record's way, which is also the map of this package::
               filters                ExecutionAuditFilter
                     |
               files                  RotatingFileHandler, StreamHandler
+              cloudwatch             CloudWatchHandler
               worker                 the thread of what must not hold up the caller
 
     config   finds, reads, checks and applies logging.yaml
     cli      what operators run: chimera-log demo
     options  sizes, durations, ${VAR:-default}      report  trouble, on stderr
+    signals  exit_on_sigterm
 """
 
 __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from chimera_log.cloudwatch import CloudWatchHandler
     from chimera_log.config import init_logging
     from chimera_log.events import (
         get_logger,
@@ -47,14 +50,17 @@ if TYPE_CHECKING:
     from chimera_log.formatters import JsonFormatter
     from chimera_log.options import ConfigError
     from chimera_log.record import bound_context
+    from chimera_log.signals import exit_on_sigterm
 
 __all__ = [
+    "CloudWatchHandler",
     "ConfigError",
     "ExecutionAuditFilter",
     "JsonFormatter",
     "RotatingFileHandler",
     "StreamHandler",
     "bound_context",
+    "exit_on_sigterm",
     "get_logger",
     "init_logging",
     "log_execution_attempt",
@@ -67,12 +73,14 @@ __all__ = [
 # Where each name lives.  Loaded when first asked for, so that a module that
 # only logs does not pay for the reading of configuration files.
 _HOMES = {
+    "CloudWatchHandler": "cloudwatch",
     "ConfigError": "options",
     "ExecutionAuditFilter": "filters",
     "JsonFormatter": "formatters",
     "RotatingFileHandler": "files",
     "StreamHandler": "files",
     "bound_context": "record",
+    "exit_on_sigterm": "signals",
     "get_logger": "events",
     "init_logging": "config",
     "log_execution_attempt": "events",

@@ -173,6 +173,20 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
+def text(name: str, value: Any) -> str | None:
+    """
+    Return *value*, its variables expanded; ``None`` if it is not there, or empty.
+
+    Raises:
+        ConfigError: If it is no text, or `expand` fails.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ConfigError(f"{name}: {value!r} is no text; write it in quotes")
+    return expand(name, value) or None
+
+
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:
     """
     Return *value* if it is one of *choices*.

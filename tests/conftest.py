@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chimera_log import report, worker
+from chimera_log.cloudwatch import sender
 from chimera_log.config import hooks
 from chimera_log.files.segments import all_segments
 
@@ -109,6 +110,10 @@ def _nothing_left_behind() -> Iterator[None]:
     worker.stop_all(10)
     for segments in list(all_segments):
         segments.rest()
+    for route in list(sender._routes.values()):
+        route.after_fork()  # as a child does: what waits is forgotten
+    sender._active.clear()
+    sender._routes.clear()
     left = [thread for thread in threading.enumerate() if thread not in known]
     assert [] == left
     assert [] == [each.name for each in worker.members(worker._workers) if each._thread]

@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_PLACES = ("filename", "spool_dir")  # options that are paths
 CLOUDWATCH = "cloudwatch"  # the handler that `enable_cloudwatch` means
 
 
@@ -50,7 +51,7 @@ def init_logging(
             the file that ``CHIMERA_LOG_CONFIG`` names, ``./logging.yaml``, and
             the one that comes with the package.
         log_dir: Replaces the directory of every file that a handler of ours
-            writes.
+            writes, and of the folder where one spools.
         log_level: Replaces the root's level: a name in any case, or a number.
         enable_cloudwatch: Adds the configured handler ``cloudwatch`` to the
             root, or takes it away.  Where none is configured, one line on
@@ -147,20 +148,24 @@ def _move(document: Document, handlers: dict[str, Any], log_dir: str) -> None:
     """
     before: dict[str, str] = {}
     for name, handler in handlers.items():
-        if not (
-            isinstance(handler, dict) and "filename" in handler and _is_ours(handler)
-        ):
+        if not (isinstance(handler, dict) and _is_ours(handler)):
             continue
-        path = ("handlers", str(name), "filename")
-        try:
-            given = options.expand("filename", str(handler["filename"]))
-        except ConfigError as error:
-            raise document.error(path, str(error).partition(": ")[2]) from error
-        moved = str(Path(log_dir) / Path(given).name)
-        if before.setdefault(moved, given) != given:
-            what = f"log_dir would make {given!r} and {before[moved]!r} one file; rename one"
-            raise document.error(path, what)
-        handler["filename"] = moved
+        for option in _PLACES:
+            if handler.get(option) is None:
+                continue
+            path = ("handlers", str(name), option)
+            try:
+                given = options.expand(option, str(handler[option]))
+            except ConfigError as error:
+                raise document.error(path, str(error).partition(": ")[2]) from error
+            moved = str(Path(log_dir) / Path(given).name)
+            if before.setdefault(moved, given) != given:
+                what = (
+                    f"log_dir would make {given!r} and {before[moved]!r} one file; "
+                    "rename one"
+                )
+                raise document.error(path, what)
+            handler[option] = moved
 
 
 def _level(level: Any) -> Any:
