@@ -228,6 +228,49 @@ class TestDemo:
         assert "nowhere.yaml: cannot be read: No such file or directory" in said
 
 
+class TestCloudWatch:
+    def test_real_process(self, tmp_path: Path) -> None:
+        """
+        With --cloudwatch, everything arrives in a CloudWatch Logs that runs for the
+        demo, and the end of it is shown; nothing is left in the spool.
+        """
+        command = [sys.executable, "-m", "chimera_log", "demo", "--cloudwatch"]
+        options = [
+            "--seconds",
+            "0",
+            "--threads",
+            "3",
+            "--log-dir",
+            str(tmp_path / "logs"),
+        ]
+        done = subprocess.run(
+            [*command, *options],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        logged = (tmp_path / "logs" / "chimera.log").read_text().splitlines()
+        assert (0, "") == (done.returncode, done.stderr)
+        assert f": {len(logged)} events\n" in done.stdout
+        assert done.stdout.rstrip().endswith(logged[-1])
+        assert [] == list((tmp_path / "logs" / "spool").iterdir())
+
+    def test_no_moto(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """
+        Without the server, the demo says what to install.
+        """
+        monkeypatch.setitem(sys.modules, "moto.server", None)
+        code = main(["demo", "--cloudwatch", "--log-dir", str(tmp_path)])
+        assert 2 == code
+        assert "install chimera_log[test]" in capsys.readouterr().err
+
+
 class TestMain:
     def test_no_command(self, capsys: pytest.CaptureFixture[str]) -> None:
         """

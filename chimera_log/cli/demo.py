@@ -9,20 +9,25 @@ double holds, and secrets that must not be seen.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import chimera_log
-from chimera_log.config.document import PACKAGED
+from chimera_log.config.document import PACKAGED, read
+from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 _STRATEGIES = ("cross_dex", "liquidation", "backrun")
+_ACCOUNT, _REGION = "123456789012", "eu-central-1"  # of the embedded CloudWatch Logs
 _PAUSE = 0.02  # seconds between two steps of a bot
 
 
@@ -44,27 +49,43 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--threads", type=int, default=3, help="bots (default: %(default)s)"
     )
+    parser.add_argument(
+        "--cloudwatch",
+        action="store_true",
+        help="send it to CloudWatch Logs as well: one that runs here, for the demo",
+    )
     parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
     """Run the demo; return the exit code."""
-    # Not the operator's configuration: no made-up trade belongs in his outputs.
-    chimera_log.init_logging(PACKAGED, log_dir=given.log_dir)
-    bots = [
-        threading.Thread(
-            target=_trade, args=(number, given.seconds), name=f"bot-{number}"
+    with ExitStack() as stack:
+        # Not the operator's configuration: no made-up trade belongs in his outputs.
+        config = read(PACKAGED).copy()
+        arrived = None
+        if given.cloudwatch:
+            arrived = stack.enter_context(_embedded(config["handlers"]["cloudwatch"]))
+        chimera_log.init_logging(
+            config, log_dir=given.log_dir, enable_cloudwatch=given.cloudwatch
         )
-        for number in range(given.threads)
+        _run_bots(given.threads, given.seconds)
+        for handler in logging.getLogger().handlers:
+            handler.flush()  # what is explained comes after what it explains
+        _explain(given.log_dir)
+        if arrived:
+            _explain_cloudwatch(arrived())
+    return 0
+
+
+def _run_bots(threads: int, seconds: float) -> None:
+    bots = [
+        threading.Thread(target=_trade, args=(number, seconds), name=f"bot-{number}")
+        for number in range(threads)
     ]
     for bot in bots:
         bot.start()
     for bot in bots:
         bot.join()
-    for handler in logging.getLogger().handlers:
-        handler.flush()  # what is explained comes after what it explains
-    _explain(given.log_dir)
-    return 0
 
 
 def _trade(number: int, seconds: float) -> None:
@@ -157,6 +178,54 @@ logging.yaml; copy it from {PACKAGED}
 and edit it, no code.
 """
     )
+
+
+@contextmanager
+def _embedded(handler: dict[str, Any]) -> Iterator[Callable[[], dict[str, list[str]]]]:
+    """
+    Run a CloudWatch Logs in this process, and have *handler* send to it.
+
+    Yields:
+        What returns the messages that arrived, by their group and stream.
+
+    Raises:
+        ConfigError: If there is no moto.
+    """
+    try:
+        from moto.backends import get_backend  # noqa: PLC0415  for this demo only
+        from moto.server import ThreadedMotoServer  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            f"demo --cloudwatch: {error}; install chimera_log[test], which has it"
+        ) from None
+
+    def arrived() -> dict[str, list[str]]:
+        return {
+            f"{group.name}, stream {name}": [event.message for event in stream.events]
+            for group in get_backend("logs")[_ACCOUNT][_REGION].groups.values()
+            for name, stream in group.streams.items()
+        }
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        handler.update(endpoint_url=f"http://{host}:{port}", region_name=_REGION)
+        # Nobody's: moto takes any.
+        os.environ.update(AWS_ACCESS_KEY_ID="demo", AWS_SECRET_ACCESS_KEY="demo")  # noqa: S106
+        yield arrived
+    finally:
+        server.stop()
+
+
+def _explain_cloudwatch(arrived: dict[str, list[str]]) -> None:
+    """Say what arrived, and show the end of it."""
+    for place, messages in arrived.items():
+        print(f"In CloudWatch Logs, group {place}: {len(messages)} events")
+        for message in messages[-3:]:
+            print(f"  {message}")
+    print()
 
 
 def _count(path: Path) -> int:
