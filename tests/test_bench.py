@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bench import __main__ as bench
-from tests.bench import contenders, latency, load, traffic
+from tests.bench import cloudwatch, contenders, latency, load, shippers, traffic
 from tests.bench.figures import Call, lines_in, lost, percentile, summary
 
 if TYPE_CHECKING:
@@ -38,9 +39,19 @@ def paced(calls: int, **stalls: float) -> list[Call]:
 class TestPercentile:
     @pytest.mark.parametrize(
         ("count", "percent", "expected"),
-        [(1, 50, 1), (2, 50, 1), (3, 50, 2), (100, 99, 99), (101, 99, 100)],
+        [
+            (1, 50, 1),
+            (2, 50, 1),
+            (3, 50, 2),
+            (100, 99, 99),
+            (101, 99, 100),
+            (1_000, Fraction("99.9"), 999),
+            (1_001, Fraction("99.9"), 1_000),
+        ],
     )
-    def test_nearest_rank(self, count: int, percent: int, expected: int) -> None:
+    def test_nearest_rank(
+        self, count: int, percent: int | Fraction, expected: int
+    ) -> None:
         """
         It is the first of the values, in order, with so many percent up to it.
         """
@@ -246,6 +257,63 @@ class TestContenders:
         calls = json.loads((tmp_path / "calls.json").read_bytes())
         assert load.SAMPLE == len(calls)
         assert 0 == lost(lines_in(tmp_path / "logs"), range(7, 8 + len(calls)))
+
+
+class TestShippers:
+    def test_document(self) -> None:
+        """
+        A document has a logger of each name, and our options for our handlers alone.
+        """
+        made = shippers.document(
+            [shippers.NULL, shippers.SPOOL], json=True, close_timeout=1
+        )
+
+        assert {shippers.NULL, shippers.SPOOL} == set(made["loggers"])
+        handlers = made["handlers"]
+        assert 1 == handlers[shippers.SPOOL]["close_timeout"]
+        assert "close_timeout" not in handlers[shippers.NULL]
+
+    @pytest.mark.long
+    def test_small(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        All tables are printed, and ours loses nothing in any of them.
+        """
+        monkeypatch.setitem(
+            shippers.SHIPPERS,
+            shippers.PEER,
+            shippers.Shipper({}, needs=("no-such-handler",)),
+        )
+        monkeypatch.delitem(shippers.SHIPPERS, shippers.SPOOL)  # for speed
+
+        cloudwatch.cloudwatch(cloudwatch.Sizes(2, 20, 1, 50, 20, 0.001, 10, 2.0))
+
+        rows = [line.rpartition("  ") for line in capsys.readouterr().out.splitlines()]
+        ours = [cells.split() for cells, _, name in rows if name == shippers.OURS]
+        assert [4, 5, 5, 6, 6, 6, 3, 6] == [len(cells) for cells in ours]
+        lost = [cells[-1] for cells in ours[1:6]] + [ours[6][1]]
+        assert ["0"] * 6 == lost
+
+    def test_raising(self) -> None:
+        """
+        A child that fails is no row of a table: it ends the bench, with its words.
+        """
+        with (
+            pytest.raises(RuntimeError, match="no-such-load"),
+            cloudwatch._child({}, "no-such-load", "x") as child,
+        ):
+            child.answer()
+
+    def test_too_late(self) -> None:
+        """
+        A child that takes too long is ended, and has no answer.
+        """
+        variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+        load = {"count": 1, "every": 60.0}
+        with cloudwatch._child(variables, "paced", shippers.NULL, **load) as child:
+            assert "waiting" == child.answer()
+            assert child.answer(0.01) is None
 
 
 def test_unknown_table(

@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import platform
 
-from tests.bench import imports, latency, record
+from tests.bench import cloudwatch, imports, latency, record
 
 TABLES = {
     "imports": imports.imports,
     "record": record.record,
     "busy": latency.busy,
     "rotation": latency.rotation,
+    "cloudwatch": cloudwatch.cloudwatch,
 }
 
 

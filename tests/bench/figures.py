@@ -11,6 +11,8 @@ import json
 import re
 import zlib
 from contextlib import suppress
+from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def summary(calls: Sequence[Call]) -> Figures:
     )
 
 
-def percentile(values: Iterable[float], percent: int) -> float:
+def percentile(values: Iterable[float], percent: int | Fraction) -> float:
     """
     Return the smallest of *values* that *percent* of them do not exceed.
 
@@ -71,10 +73,10 @@ def percentile(values: Iterable[float], percent: int) -> float:
 
     Args:
         values: At least one.
-        percent: From 1 to 100.
+        percent: Above 0, up to 100; exact, so that no rank is rounded to the next.
     """
     ordered = sorted(values)
-    return ordered[-(-percent * len(ordered) // 100) - 1]
+    return ordered[ceil(percent * len(ordered) / Fraction(100)) - 1]
 
 
 def lost(lines: Iterable[bytes], expected: Iterable[int]) -> int:

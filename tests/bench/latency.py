@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.bench.contenders import Contender
+    from tests.bench.shippers import Shipper
 
 CALLS_BEFORE_ROTATION = 4_000  # about two seconds
 
@@ -155,9 +156,9 @@ def _milliseconds(figures: Figures) -> list[float]:
 
 
 def print_table(
-    contenders: Mapping[str, Contender],
+    contenders: Mapping[str, Contender] | Mapping[str, Shipper],
     heads: Sequence[str],
-    rows: Mapping[str, Sequence[float | None]],
+    rows: Mapping[str, Sequence[float | str | None]],
 ) -> None:
     """Print a line for each contender, also for one that is missing."""
     print("  " + " ".join(f"{head:>9}" for head in heads))
@@ -173,9 +174,9 @@ def print_table(
     )
 
 
-def _cell(value: float | None) -> str:
-    if value is None:
-        return f"{'-':>9}"
+def _cell(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return f"{value or '-':>9}"
     return f"{value:9,}" if isinstance(value, int) else f"{value:9,.3f}"
 
 
