@@ -192,7 +192,7 @@ def without(stage: Stage, prelude: str, why: str, **options: Any) -> None:
     stage.run(script, close_timeout=1, **options)
 
 
-@SCENARIOS.add(MEMORY, long=(SPOOL,))
+@SCENARIOS.add(long=(MEMORY, SPOOL))
 def no_credentials(stage: Stage) -> None:
     """Nobody says who we are."""
     nobody = dict.fromkeys(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HOME"], "")

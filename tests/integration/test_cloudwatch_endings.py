@@ -65,7 +65,7 @@ def failed_exit(stage: Stage) -> None:
     stage.run("configure()\nwrite('a', 500)\nmark()\nraise ValueError('boom')")
 
 
-@SCENARIOS.add(MEMORY, long=(SPOOL,))
+@SCENARIOS.add(long=(MEMORY, SPOOL))
 def exit_in_a_thread(stage: Stage) -> None:
     """A thread calls `sys.exit`."""
     stage.expect("a", 1000)
@@ -168,7 +168,7 @@ def sigkill_without_spool(stage: Stage) -> None:
     stage.expect("a", 100, EVER)
 
 
-@SCENARIOS.add(SPOOL)
+@SCENARIOS.add(long=(SPOOL,))
 def os_exit(stage: Stage) -> None:
     """`os._exit`, then the next start."""
     stage.expect("a", 500)
@@ -242,7 +242,7 @@ mark()
     return play
 
 
-@SCENARIOS.add(MEMORY, long=(SPOOL,))
+@SCENARIOS.add(long=(MEMORY, SPOOL))
 def refused(stage: Stage) -> None:
     """Nobody listens where AWS should be."""
     unreachable(cloudwatch_server.refusing)(stage)

@@ -85,7 +85,7 @@ mark()
 """)
 
 
-@SCENARIOS.add(SPOOL, long=(MEMORY,))
+@SCENARIOS.add(long=(MEMORY, SPOOL))
 def fork_amid_the_first_call(stage: Stage) -> None:
     """Children are forked while the parent imports boto3 and makes a client."""
     stage.expect("a", 5)
@@ -110,7 +110,7 @@ mark()
     )
 
 
-@SCENARIOS.add(MEMORY, long=(SPOOL,))
+@SCENARIOS.add(long=(MEMORY, SPOOL))
 def fork_a_fork(stage: Stage) -> None:
     """A child forks a child, and each of them logs before and after."""
     for writer in "abc":
