@@ -228,6 +228,7 @@ class Child:
         timer.start()
         line = self._process.stdout.readline()
         timer.cancel()
+        timer.join()
         if line:
             return json.loads(line)
         if self._process.wait() != -signal.SIGKILL:
@@ -272,6 +273,8 @@ def _child(
             finally:
                 timer.cancel()
                 process.kill()
+                if timer.ident is not None:  # it was started
+                    timer.join()
 
 
 def _healthy(server: Server) -> dict[str, str]:
