@@ -304,11 +304,12 @@ class TestLife:
     def test_dict_config_again(self, logs: Logs) -> None:
         """
         A dictConfig that replaces the handler, twenty times, waits for nothing and
-        loses nothing, though the network is slow.
+        loses nothing, though the network does not answer meanwhile.
         """
+        network = threading.Event()
 
         def factory(_: Any) -> Boto:
-            return Boto(logs, lambda: time.sleep(0.05))
+            return Boto(logs, network.wait)
 
         config = {
             "version": 1,
@@ -329,6 +330,7 @@ class TestLife:
             logging.config.dictConfig(config)
             slowest = max(slowest, time.monotonic() - start)
             logging.getLogger("bot").info("x", extra={"context": {"number": number}})
+        network.set()
         logging.getLogger().handlers[0].flush()
         assert (list(range(20)), 1) == (numbers(logs), len(logs.streams))
         assert slowest < 0.04
@@ -455,6 +457,18 @@ class TestOwnRecords:
         log(handler, 2)
         handler.flush()
         handler.close()
+        assert [1, 2] == numbers(logs)
+
+    def test_no_time(self, handler: logging.Handler, logs: Logs) -> None:
+        """
+        A record of such a number whose time makes no sense is somebody else's.
+        """
+        log(handler, 1)
+        handler.flush()
+        (number,) = sender._senders
+        strange = record(thread=number, created="never", context={"number": 2})
+        handler.handle(strange)
+        handler.flush()
         assert [1, 2] == numbers(logs)
 
     def test_number_used_again(self, handler: logging.Handler, logs: Logs) -> None:

@@ -197,7 +197,7 @@ def _failure(error: Exception) -> CallFailed:
     if isinstance(error, ImportError) and str(error.name).startswith("boto"):
         return CallFailed(ABSENT, "boto3 is not installed; install chimera_log[aws]")
     names = {each.__name__ for each in type(error).__mro__}
-    if names & {"ParamValidationError"}:
+    if "ParamValidationError" in names:
         return CallFailed(INVALID, text)
     if names & {"HTTPClientError", "ConnectionError", "OSError"}:
         return CallFailed(TRANSIENT, text)

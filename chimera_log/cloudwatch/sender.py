@@ -68,12 +68,13 @@ def is_own(record: logging.LogRecord) -> bool:
     does, which would hide what other threads log meanwhile.
     """
     if threading.get_ident() != _sending:
-        if record.thread not in _senders:
+        made_at: object = record.created  # somebody made the record: anything
+        if record.thread not in _senders or not isinstance(made_at, (int, float)):
             return False
         # The number may have been another thread's before, and may be later.
         spans = [*_spans, (_sending, _began_at, float("inf"))]
         if not any(
-            thread == record.thread and begin <= record.created <= end
+            thread == record.thread and begin <= made_at <= end
             for thread, begin, end in spans
         ):
             return False
