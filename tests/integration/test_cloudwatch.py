@@ -9,6 +9,7 @@ import signal
 import statistics
 from contextlib import closing
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,26 +159,27 @@ def frozen(stage: Stage) -> None:
     script = """
 import signal
 configure()
-for _ in range(3):
+for turn in range(3):
     write('a', 10)
     delivered()
+    with open('turns', 'a') as file:
+        file.write(str(turn))
     os.kill(os.getpid(), signal.SIGSTOP)
 """
     with stage.child(script, flush_interval=60) as process:
         status = Path(f"/proc/{process.pid}/stat")
-        for _ in range(3):
+        turns = stage.directory / "turns"
+        for done in ("0", "01", "012"):
+            # The turns as well: between two looks it may go on and stop again.
+            wait_until(partial(_reads, turns, done), "a turn")
             wait_until(lambda: ") T " in status.read_text(encoding="utf-8"), "a freeze")
             stage.seen.append(len(stage.server.events(stage.group)))
             process.send_signal(signal.SIGCONT)
-            wait_until(lambda: ") T " not in _read(status), "the next one")
         stage.end(process)
 
 
-def _read(status: Path) -> str:
-    try:
-        return status.read_text(encoding="utf-8")
-    except OSError:  # the process has ended
-        return ""
+def _reads(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
 
 
 def without(stage: Stage, prelude: str, why: str, **options: Any) -> None:
