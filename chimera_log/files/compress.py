@@ -132,11 +132,11 @@ class Compression:
         self._close()  # Windows removes no open file
         # Before the last look: whoever was refused the lock just now, and appended
         # without, has done so when this returns.
-        _sync_directory(self._directory)
+        opening.sync_directory(self._directory)
         if os.lstat(self.path).st_size != length:
             return True
         os.unlink(self.path)
-        _sync_directory(self._directory)
+        opening.sync_directory(self._directory)
         return False
 
     def _length_if_kept(self, segment: int) -> Generator[None, None, int | None]:
@@ -375,17 +375,3 @@ def _first(length: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk[:length]
         length -= min(length, len(chunk))
-
-
-def _sync_directory(path: str) -> None:
-    """Have the names in a directory survive a power cut, where that can be had."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that syncs no directories
-            raise
-    finally:
-        os.close(fd)

@@ -9,6 +9,7 @@ Small functions around system calls; nothing is remembered.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
@@ -68,6 +69,25 @@ def make_directory(path: str, mode: int = 0o777) -> None:
             _give(fd, owner)
         finally:
             os.close(fd)
+
+
+def sync_directory(path: str) -> None:
+    """
+    Have the names in a directory survive a power cut, where that can be had.
+
+    Raises:
+        OSError: If it cannot be opened or synced.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that syncs no directories
+            raise
+    finally:
+        os.close(fd)
 
 
 def is_root() -> bool:

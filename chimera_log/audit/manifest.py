@@ -1,0 +1,227 @@
+"""
+What is known of a full segment of an audit trail, beside it and beyond its life.
+
+As a segment is sealed it gets a manifest: which records it holds, its bytes'
+SHA-256, the hash of its last line, and the digest of the manifest before; so the
+manifests are a chain of their own, in the manner of CloudTrail's digest files.
+When the segment is pruned, its manifest stays and says when and why.
+
+A manifest is a small JSON file in the trail's hidden folder.  What it says of the
+segment never changes, and is what its digest is over; what becomes of the segment
+(archived, pruned) is added.  `Manifests` reads and writes them, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import namedtuple
+from contextlib import suppress
+
+from chimera_log.files import names, opening
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from chimera_log.audit.chain import Key
+
+_SUFFIX = ".manifest"
+_MAX_BYTES = 64 * 1024  # of a manifest; nobody of us writes a larger one
+
+# What never changes.
+Sealed = namedtuple(
+    "Sealed",
+    [
+        "v",  # 1
+        "segment",  # the file's name, without .gz
+        "number",  # of the file
+        "chain",  # ``None`` if no line is chained: a file from before the trail
+        "first_seq",  # 0 if no line is chained
+        "last_seq",
+        "lines",  # all of them, with those that are not chained
+        "bytes",
+        "sha256",  # of all bytes
+        "head",  # the hash of its last line; ``None`` if no line is chained
+        "first_time",  # of its first line, as it says; ``None`` if it tells none
+        "last_time",
+        "elapsed",  # seconds of the trail's life in it, see `retain.TrailClock`
+        "latest",  # the latest time seen so far; seconds since the epoch, or ``None``
+        "retention_floor_days",
+        "previous",  # the digest of the manifest before; ``None`` in the first
+    ],
+)
+
+# Where a copy is, and until when nobody can remove it.
+Copy = namedtuple(
+    "Copy",
+    [
+        "place",  # such as ``s3://bucket/key``
+        "version_id",
+        "is_verified",  # whether that very version was seen to hold these bytes
+        "locked_until",  # seconds since the epoch; 0: not locked
+    ],
+)
+
+# That a segment was removed: when, why, and by whom.
+Tombstone = namedtuple("Tombstone", ["time", "reason", "by"])
+
+Manifest = namedtuple(
+    "Manifest", ["sealed", "copy", "tombstone"], defaults=[None, None]
+)
+
+
+class ManifestError(ValueError):
+    """A manifest is damaged, or was changed."""
+
+
+def digest(sealed: Sealed) -> str:
+    """Return the digest of what a manifest says of its segment."""
+    return hashlib.sha256(_canonical(sealed._asdict())).hexdigest()
+
+
+def encode(manifest: Manifest, key: Key | None = None) -> bytes:
+    """Return *manifest* as JSON, signed with *key* if there is one."""
+    content: dict[str, Any] = {
+        "sealed": manifest.sealed._asdict(),
+        "digest": digest(manifest.sealed),
+    }
+    if key is not None:
+        signature = key.hash(_canonical(content["sealed"]))
+        content["signature"] = {"kid": key.key_id, "hmac": signature}
+    for name in ("copy", "tombstone"):
+        part = getattr(manifest, name)
+        if part is not None:
+            content[name] = part._asdict()
+    return json.dumps(content, indent=1).encode() + b"\n"
+
+
+def decode(text: bytes, key: Key | None = None) -> Manifest:
+    """
+    Return the manifest that *text* holds.
+
+    Args:
+        text: As `encode` returned it.
+        key: With it, a signature by it is required.
+
+    Raises:
+        ManifestError: If it is damaged, was changed, or is not signed.
+    """
+    try:
+        content = json.loads(text)
+        sealed = Sealed(**content["sealed"])
+        copy = Copy(**content["copy"]) if "copy" in content else None
+        tombstone = (
+            Tombstone(**content["tombstone"]) if "tombstone" in content else None
+        )
+        is_whole = content["digest"] == digest(sealed)
+        signature = content.get("signature", {}).get("hmac")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ManifestError(f"no manifest: {type(error).__name__}: {error}") from None
+    if not is_whole:
+        raise ManifestError("its digest is not that of what it says")
+    if key is not None and signature != key.hash(_canonical(sealed._asdict())):
+        raise ManifestError(f"not signed with key {key.key_id}")
+    _check(sealed)
+    return Manifest(sealed, copy, tombstone)
+
+
+class Manifests:
+    """
+    The manifests of the trail *name*.
+
+    Args:
+        folder: The trail's hidden folder; made when something is to be written.
+        name: The active file's name.
+        key: Signs what is written, and is required of what is read.
+    """
+
+    def __init__(self, folder: str, name: str, key: Key | None = None) -> None:
+        self._folder = folder
+        self._name = name
+        self._key = key
+
+    def known(self) -> list[str]:
+        """Return the names of the segments that have a manifest, the oldest first."""
+        entries: list[str] = []
+        with suppress(FileNotFoundError):
+            entries = os.listdir(self._folder)
+        found = [entry[: -len(_SUFFIX)] for entry in entries if entry.endswith(_SUFFIX)]
+        numbered = [(names.segment_number(self._name, entry), entry) for entry in found]
+        return [
+            entry
+            for number, entry in sorted(
+                (number, entry) for number, entry in numbered if number is not None
+            )
+        ]
+
+    def load(self, segment: str) -> Manifest | None:
+        """
+        Return the manifest of *segment*; ``None`` if it has none.
+
+        Raises:
+            ManifestError: If it is damaged or was changed.
+            OSError: If it cannot be read.
+        """
+        try:
+            with open(self._path(segment), "rb") as file:
+                text = file.read(_MAX_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        if len(text) > _MAX_BYTES:
+            raise ManifestError(f"longer than {_MAX_BYTES} bytes")
+        manifest = decode(text, self._key)
+        if manifest.sealed.segment != segment:
+            raise ManifestError(f"it is of {manifest.sealed.segment!r}")
+        return manifest
+
+    def save(self, manifest: Manifest, mode: int = 0o640) -> None:
+        """
+        Write *manifest*, whole or not at all, and have the disk keep it.
+
+        Raises:
+            OSError: If that cannot be done; the one before is still there.
+        """
+        opening.make_directory(self._folder, 0o750)
+        path = self._path(manifest.sealed.segment)
+        new = f"{path}.new"
+        with suppress(FileNotFoundError):  # left by a dead one
+            os.unlink(new)
+        fd = opening.open_or_make(new, opening.FLAGS | opening.NOFOLLOW, mode)
+        try:
+            data = encode(manifest, self._key)
+            while data:
+                data = data[os.write(fd, data) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(new, path)
+        opening.sync_directory(self._folder)
+
+    def _path(self, segment: str) -> str:
+        return os.path.join(self._folder, segment + _SUFFIX)
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _check(sealed: Sealed) -> None:
+    """Refuse what `Sealed` cannot hold: a manifest may be anybody's work."""
+    kinds: dict[str, tuple[type, ...]] = {
+        **dict.fromkeys(("segment", "sha256"), (str,)),
+        **dict.fromkeys(
+            ("v", "number", "first_seq", "last_seq", "lines", "bytes"), (int,)
+        ),
+        **dict.fromkeys(
+            ("chain", "head", "first_time", "last_time", "previous"),
+            (str, type(None)),
+        ),
+        **dict.fromkeys(("elapsed", "retention_floor_days"), (int, float)),
+        "latest": (int, float, type(None)),
+    }
+    for name, kind in kinds.items():
+        value = getattr(sealed, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ManifestError(f"{name}: {value!r}")
