@@ -22,19 +22,21 @@ A record's way, which is also the map of this package::
               filters                ExecutionAuditFilter
                     |
               files                  RotatingFileHandler, StreamHandler
+              audit                  AuditFileHandler: lines that vouch for each other
               cloudwatch             CloudWatchHandler
               worker                 the thread of what must not hold up the caller
 
     config   finds, reads, checks and applies logging.yaml
     cli      what operators run: chimera-log demo
     options  sizes, durations, ${VAR:-default}      report  trouble, on stderr
-    signals  exit_on_sigterm
+    signals  exit_on_sigterm                        receipt  was it in the trail?
 """
 
 __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from chimera_log.audit import AuditFileHandler
     from chimera_log.cloudwatch import CloudWatchHandler
     from chimera_log.config import init_logging
     from chimera_log.events import (
@@ -49,10 +51,13 @@ if TYPE_CHECKING:
     from chimera_log.filters import ExecutionAuditFilter
     from chimera_log.formatters import JsonFormatter
     from chimera_log.options import ConfigError
+    from chimera_log.receipt import AuditError
     from chimera_log.record import bound_context
     from chimera_log.signals import exit_on_sigterm
 
 __all__ = [
+    "AuditError",
+    "AuditFileHandler",
     "CloudWatchHandler",
     "ConfigError",
     "ExecutionAuditFilter",
@@ -73,6 +78,8 @@ __all__ = [
 # Where each name lives.  Loaded when first asked for, so that a module that
 # only logs does not pay for the reading of configuration files.
 _HOMES = {
+    "AuditError": "receipt",
+    "AuditFileHandler": "audit",
     "CloudWatchHandler": "cloudwatch",
     "ConfigError": "options",
     "ExecutionAuditFilter": "filters",

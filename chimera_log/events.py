@@ -18,6 +18,7 @@ import operator
 import sys
 
 from chimera_log.forms import text
+from chimera_log.receipt import Receipt
 from chimera_log.record import STANDARD_ATTRIBUTES
 from chimera_log.values import SIMPLE, plain
 
@@ -95,6 +96,7 @@ def log_execution_attempt(
     level: Level | None = None,
     logger: LoggerLike = "executions",
     stacklevel: int = 1,
+    required: bool = False,
     **context: Any,
 ) -> None:
     """
@@ -103,6 +105,10 @@ def log_execution_attempt(
     The audit trail takes these records whatever the root's level, as long as
     the logger ``executions`` is enabled for them; the shipped ``logging.yaml``
     keeps it at INFO.
+
+    With *required* it returns when the record is in the trail and on the disk, which
+    takes milliseconds, and fails otherwise: a bot may then refuse to trade.  Do not
+    ask for it where an exit or a stop-loss must happen, recorded or not.
 
     Args:
         execution: The whole record as a mapping, dataclass, attrs class or
@@ -121,11 +127,20 @@ def log_execution_attempt(
             else INFO.
         logger: Where to log, by name or itself.
         stacklevel: As in `logging`; 2 names the caller's caller.
+        required: Whether to raise if the record may not be in the audit trail.
         **context: Whatever else is known.
+
+    Raises:
+        AuditError: Only with *required*: no `AuditFileHandler` took this record
+            (because of a level, a filter or the configuration), one could not write
+            it now, or the disk did not take it within a second.
     """
     number = None if level is None else _number_of(level, logging.INFO)
     target = _enabled(logger, logging.ERROR if number is None else number)
+    receipt = Receipt() if required else None
     if target is None:
+        if receipt is not None:
+            receipt.require()
         return
     fields = {
         "strategy": strategy,
@@ -142,7 +157,9 @@ def log_execution_attempt(
     known = {**_mapping(execution), **_given(fields), **context}
     if number is None:
         number = logging.ERROR if _failed(known) else logging.INFO
-    _log(target, number, "execution_attempt", known, stacklevel)
+    _log(target, number, "execution_attempt", known, stacklevel, receipt)
+    if receipt is not None:
+        receipt.require()
 
 
 def log_state_transition(
@@ -287,14 +304,25 @@ def _enabled(logger: LoggerLike, level: int) -> logging.Logger | AnyAdapter | No
     return logger if logger.isEnabledFor(level) else None
 
 
-def _log(
+def _log(  # noqa: PLR0917  each caller says the same five
     target: logging.Logger | AnyAdapter,
     level: int,
     event: str,
     context: dict[str, Any],
     stacklevel: int,
+    receipt: Receipt | None = None,
 ) -> None:
-    """Log *event* as the caller of our caller; an exception with its trace."""
+    """
+    Log *event* as the caller of our caller; an exception with its trace.
+
+    Args:
+        target: Where.
+        level: How bad it is.
+        event: What happened.
+        context: What is known of it.
+        stacklevel: As the caller was given it.
+        receipt: Travels with the record to the audit trail, as its mark.
+    """
     error = context.get("error")
     given = context.pop("context", None)  # as get_logger's methods take it
     context = {**_mapping(given), **context}
@@ -312,6 +340,8 @@ def _log(
         carried = {**_mapping(brought.get("context")), **carried}
         options["extra"] = {**brought, "context": carried}
         target = target.logger
+    if receipt is not None:  # last: no adapter may take it for its own
+        options["extra"] = {**options["extra"], "audit": receipt}
     target.log(level, event, **options)
 
 

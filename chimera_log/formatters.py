@@ -86,7 +86,7 @@ class JsonFormatter(logging.Formatter):
                     "remove it, and use fields to rename or reorder"
                 )
         super().__init__()
-        self._layout = Layout(
+        self.layout = Layout(
             options.mapping("fields", {} if fields is None else fields),
             options.mapping("static", {} if static is None else static),
             options.size("max_line_bytes", max_line_bytes, minimum=MIN_LINE_BYTES),
@@ -95,7 +95,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return *record* as one line, without its line feed."""
-        return self._layout.encode(record)
+        return self.layout.encode(record)
 
     def format_bytes(self, record: logging.LogRecord) -> bytes:
         """Return *record* as the bytes that are written, line feed included."""

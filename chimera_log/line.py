@@ -111,6 +111,17 @@ class Layout:
                 "use more, or fewer and shorter fields"
             )
 
+    @property
+    def begins_as_usual(self) -> bool:
+        """Whether the first five fields are where and what they usually are."""
+        usual = [(name, name) for name in STANDARD_FIELDS[:5]]
+        return usual == self._fields[:5]
+
+    @property
+    def max_line_bytes(self) -> int:
+        """Longest line, its line feed included."""
+        return self._max_line_bytes
+
     def encode(self, record: logging.LogRecord) -> str:
         """Return *record* as one line of JSON, without its line feed."""
         try:

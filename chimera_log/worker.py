@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-QUEUES, FILES, SENDING = range(3)  # the order in which things end
+QUEUES, WITNESSES, FILES, SENDING = range(4)  # the order in which things end
 _FORK_TIMEOUT = 0.25  # seconds that a fork waits for threads to end their work
 _MOMENT = 0.0001  # seconds between two looks for a thread that ends
 _AFTER_FAILURE = 1.0  # seconds until a job that raised is called again
@@ -298,7 +298,8 @@ def at_exit(phase: int) -> Callable[[Callable[[], object]], Callable[[], object]
     functions before Python 3.13, and none of its parent's since.
 
     Args:
-        phase: What ends earlier has the lower one: `QUEUES`, `FILES`, `SENDING`.
+        phase: What ends earlier has the lower one: `QUEUES`, `WITNESSES`, `FILES`,
+            `SENDING`.
     """
 
     def register(function: Callable[[], object]) -> Callable[[], object]:

@@ -13,6 +13,7 @@ import pytest
 from chimera_log.files import durable, engines
 from chimera_log.files.engines import shared
 from chimera_log.files.policy import ALWAYS, GZIP, INTERVAL, ROTATE, Threads
+from chimera_log.files.segments import Segments
 from chimera_log.worker import Worker
 from tests.integration.support import wait_until
 from tests.logs import POLICY, Log
@@ -20,8 +21,6 @@ from tests.logs import POLICY, Log
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from chimera_log.files.segments import Segments
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 def opened(log: Log, **policy: object) -> Segments:
     """Return the shared segments at the place of *log*, with threads."""
-    segments = shared(str(log.path), POLICY._replace(max_bytes=8, **policy))
+    segments = shared(str(log.path), POLICY._replace(max_bytes=8, **policy), Segments)
     log.opened.append(segments)
     return segments
 

@@ -1156,12 +1156,12 @@ class TestShared:
         """
         All on one path share one; the newest policy holds.
         """
-        one = shared(str(log.path), POLICY)
-        other = shared(str(log.path), POLICY._replace(max_bytes=20))
+        one = shared(str(log.path), POLICY, Segments)
+        other = shared(str(log.path), POLICY._replace(max_bytes=20), Segments)
 
         assert one is other
         assert 20 == one.policy.max_bytes
-        assert one is not shared(str(log.path) + "2", POLICY)
+        assert one is not shared(str(log.path) + "2", POLICY, Segments)
 
     def test_report(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -1171,7 +1171,7 @@ class TestShared:
         monkeypatch.setattr(
             engines_module, "report", lambda kind, what: said.append((kind, what))
         )
-        shared(str(log.path), POLICY).on_trouble("rotate", "cannot rotate")
+        shared(str(log.path), POLICY, Segments).on_trouble("rotate", "cannot rotate")
 
         assert [(f"{log.path}: rotate", f"{log.path}: cannot rotate")] == said
 

@@ -9,3 +9,7 @@ The audit trail: a log file that shows whether anything was removed or changed.
   when there is none left.
 - `verify` finds out whether a trail is whole.
 """
+
+from chimera_log.audit.handler import AuditFileHandler
+
+__all__ = ["AuditFileHandler"]

@@ -190,9 +190,7 @@ class Manifests:
             os.unlink(new)
         fd = opening.open_or_make(new, opening.FLAGS | opening.NOFOLLOW, mode)
         try:
-            data = encode(manifest, self._key)
-            while data:
-                data = data[os.write(fd, data) :]
+            opening.write_all(fd, encode(manifest, self._key))
             os.fsync(fd)
         finally:
             os.close(fd)

@@ -50,6 +50,8 @@ class ActiveFile:
         aside: Where fragments go; by default the file's own hidden folder.
     """
 
+    _instead = "appending without"  # what is done when a lock cannot be had
+
     def __init__(
         self,
         path: str,
@@ -72,6 +74,7 @@ class ActiveFile:
         # A terminal, a pipe or /dev/null is written to, never locked or rotated.
         self._is_regular = True
         self._is_locked = False
+        self._has_locks = True  # whether its file system has any
         self._size = 0
         self._end: int | None = None  # where we left it; None: look at it first
         self._wanted = 0  # bytes of the last write ...
@@ -129,11 +132,13 @@ class ActiveFile:
         return False
 
     def _try_lock(self) -> bool:
+        self._has_locks = True
         try:
             return self._calls.try_lock(self._fd)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
+            self._has_locks = False
             self._impatient_until = time.monotonic() + _IMPATIENCE
             self._trouble("lock", "cannot be locked; appending without", error)
             return False
@@ -148,7 +153,7 @@ class ActiveFile:
             if time.monotonic() - start >= self.policy.lock_timeout:
                 # Not every record waits as long while a sibling is stopped.
                 self._impatient_until = time.monotonic() + _IMPATIENCE
-                self.on_trouble("lock", "another process holds it; appending without")
+                self.on_trouble("lock", f"another process holds it; {self._instead}")
                 return False
             sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -63,6 +63,8 @@ class Compression:
             the segment's, where we may say so.
     """
 
+    verb = "compress"
+
     def __init__(self, path: str, folder: str, mode: int) -> None:
         self.path = path
         self._target = f"{path}.gz"
@@ -143,7 +145,7 @@ class Compression:
         """Return the segment's length if the ``.gz`` that is there has all of it."""
         if not os.path.lexists(self._target):
             return None
-        found = yield from _measure(_chunks(segment))
+        found = yield from _measure(chunks(segment))
         packed = self._open(self._target, _READ)
         kept = yield from _measure_packed(packed, found[0])
         return found[0] if found == kept else None
@@ -152,7 +154,7 @@ class Compression:
         """Fill the temporary file, see that it holds all; return the content's length."""
         packed = self._open_partial(os.fstat(segment))
         os.lseek(segment, 0, os.SEEK_SET)
-        read = yield from _measure(_pack(_chunks(segment), packed))
+        read = yield from _measure(_pack(chunks(segment), packed))
         os.fsync(packed)
         yield
         if hasattr(os, "O_DIRECTORY"):  # Windows syncs nothing that is only read
@@ -309,7 +311,7 @@ def clear(folder: str) -> None:
             os.unlink(os.path.join(folder, entry))
 
 
-def _chunks(fd: int) -> Iterator[bytes]:
+def chunks(fd: int) -> Iterator[bytes]:
     """Read a file from where it stands to its end."""
     while chunk := os.read(fd, CHUNK):
         yield chunk
@@ -319,17 +321,12 @@ def _pack(chunks: Iterator[bytes], packed: int) -> Iterator[bytes]:
     """Write *chunks*, compressed, to *packed*, and pass them on."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     for chunk in chunks:
-        _write(packed, packer.compress(chunk))
+        opening.write_all(packed, packer.compress(chunk))
         yield chunk
-    _write(packed, packer.flush())
+    opening.write_all(packed, packer.flush())
 
 
-def _write(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-def _unpack(packed: int) -> Iterator[bytes]:
+def unpacked(packed: int) -> Iterator[bytes]:
     """
     Read what a compressed file holds, in pieces of at most `CHUNK` bytes.
 
@@ -365,7 +362,7 @@ def _measure_packed(
     ``None`` if it is damaged, wherever that is.
     """
     try:
-        return (yield from _measure(_first(length, _unpack(packed))))
+        return (yield from _measure(_first(length, unpacked(packed))))
     except zlib.error:
         return None
 

@@ -55,16 +55,26 @@ class Durability:
         # Reentrant: a signal handler may log while its thread syncs.
         self._syncing = RLock()
         self._done = 0  # what was done so far, counted
-        self._kept = 0  # how much of it the disk has
+        self._kept = 0  # how much of it the disk was told to keep
         self._full: list[str] = []
         self._is_renamed = False
         self.has_lines = False  # whether some were written to the active file
         self.sealed = 0  # full files that the disk has, with their names
+        self._doubted = 0  # how much was done when the disk last refused
 
     @property
     def is_clean(self) -> bool:
         """Whether the disk has everything."""
         return self._kept == self._done
+
+    @property
+    def done(self) -> int:
+        """How much was done so far; more than before, if anything was."""
+        return self._done
+
+    def is_kept(self, done: int) -> bool:
+        """Whether the disk keeps, for all we know, what was *done* by then."""
+        return self._kept >= done > self._doubted
 
     @property
     def has_full(self) -> bool:
@@ -145,7 +155,9 @@ class Durability:
                 self._full[:0] = full
                 self._is_renamed |= is_renamed
                 raise
-            if not errors:
+            if errors:
+                self._doubted = covered
+            else:
                 self.sealed += len(full)
             # A signal handler may have synced what is newer, meanwhile.
             self._kept = max(self._kept, covered)

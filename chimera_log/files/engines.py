@@ -21,8 +21,11 @@ from chimera_log.worker import FILES, Worker, at_exit, members
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeVar
 
     from chimera_log.files.policy import Policy
+
+    S = TypeVar("S", bound=Segments)
 
 _IDLE = 60.0  # seconds that a thread stays when there is nothing to do
 CLOSE_TIMEOUT = 5.0  # seconds that the process's end waits for a thread
@@ -30,14 +33,22 @@ CLOSE_TIMEOUT = 5.0  # seconds that the process's end waits for a thread
 _by_path: weakref.WeakValueDictionary[str, Segments] = weakref.WeakValueDictionary()
 
 
-def shared(path: str, policy: Policy) -> Segments:
-    """Return this process's `Segments` at *path*; the newest policy holds for all."""
+def shared(path: str, policy: Policy, kind: type[S]) -> S:
+    """
+    Return this process's engine at *path*; the newest policy holds for all.
+
+    Args:
+        path: Absolute.
+        policy: How it behaves.
+        kind: Which engine; one of another kind that is there is not used, and the
+            two keep out of each other's way as two processes do.
+    """
     known = _by_path.get(path)
-    if known is None:
-        known = _by_path[path] = Segments(
+    if type(known) is not kind:
+        known = _by_path[path] = kind(
             path,
             policy,
-            lambda kind, what: report(f"{path}: {kind}", f"{path}: {what}"),
+            lambda trouble, what: report(f"{path}: {trouble}", f"{path}: {what}"),
             threads=_threads,
         )
     elif known.policy != policy:
@@ -60,7 +71,7 @@ def _soonest(pauses: Iterable[float | None]) -> float | None:
 
 _syncer = Worker("chimera_log: sync", _sync, idle=_IDLE, in_caller=False)
 _maintainer = Worker("chimera_log: maintain", _maintain, idle=_IDLE, in_caller=False)
-_threads = Threads(_syncer.wake, _maintainer.wake)
+_threads = Threads(_syncer.wake, _maintainer.wake, _syncer.finish)
 
 
 @at_exit(FILES)

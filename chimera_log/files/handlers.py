@@ -22,15 +22,13 @@ from chimera_log.files.policy import (
     Statistics,
 )
 from chimera_log.files.retention import Limits
+from chimera_log.files.segments import Segments
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
     from typing import Any
-
-    from chimera_log.files.segments import Segments
-
 
 LOCK_TIMEOUT = 1.0  # seconds to wait for a lock that another process holds
 MAX_WAITING = 10_000  # lines kept while they cannot be written
@@ -259,7 +257,7 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
     def _file(self) -> Segments:
         """Return the file, which handlers on one path share."""
         if self._shared is None:
-            self._shared = shared(self.baseFilename, self._policy)
+            self._shared = shared(self.baseFilename, self._policy, Segments)
         return self._shared
 
     def _write_line(self, line: bytes) -> None:

@@ -132,6 +132,12 @@ def read_at(fd: int, length: int, offset: int) -> bytes:
     return os.read(fd, length)
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """Write *data*, in as many calls as it takes."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
 def _make(path: str, flags: int, mode: int) -> int:
     # Exclusively: of a file that was planted meanwhile, a link to the system's
     # passwords, say, nothing must be changed.

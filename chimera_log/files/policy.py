@@ -23,8 +23,9 @@ Policy = namedtuple(
         "compression",  # `GZIP` or `NONE`: what becomes of full files
         "sync",  # one of `SYNCS`: when the disk is told to keep what was written
         "sync_interval",  # seconds
+        "rules",  # what an audit trail is told besides
     ],
-    defaults=[False, 0, NONE, ROTATE, 0.1],
+    defaults=[False, 0, NONE, ROTATE, 0.1, None],
 )
 
 # What happened to a file since this process opened it.
@@ -51,5 +52,10 @@ def _nobody() -> None:
     """Do nothing: whoever has no threads calls `sync_due` and `maintain` himself."""
 
 
-# Called when there is work for the threads: to sync, to maintain.
-Threads = namedtuple("Threads", ["sync", "maintain"], defaults=[_nobody, _nobody])
+# Called when there is work for the threads: to sync, to maintain; and to sync and
+# wait for it, so many seconds at most.
+Threads = namedtuple(
+    "Threads",
+    ["sync", "maintain", "finish_sync"],
+    defaults=[_nobody, _nobody, lambda _: None],
+)

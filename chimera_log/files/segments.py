@@ -59,6 +59,8 @@ class Segments(WaitingLines):
         threads: Called when there is work that the caller need not wait for.
     """
 
+    _kind_of_upkeep = Upkeep
+
     def __init__(
         self,
         path: str,
@@ -70,7 +72,7 @@ class Segments(WaitingLines):
         super().__init__(path, policy, on_trouble, clock)
         self._threads = threads
         self._durable = Durability()
-        self._upkeep = Upkeep(on_trouble, clock)
+        self._upkeep = self._kind_of_upkeep(on_trouble, clock)
         self._is_stuck: bool = False  # whether somebody was waited for in vain
         self._ask_anew()
         all_segments.add(self)

@@ -22,6 +22,22 @@ from chimera_log.files.retention import superfluous
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
+
+    class Job(Protocol):
+        """Work on one segment, a step at a time; `Compression` tells how."""
+
+        verb: str
+
+        def step(self) -> bool:
+            """Do a part of it; whether there is more to do."""
+
+        def abandon(self) -> None:
+            """Let go of what is half done."""
+
+        def after_fork(self) -> None:
+            """Let go, in a forked child, of what its parent goes on with."""
+
 
 _HIS_TURN = 1.0  # seconds until we look again whether another process is done
 _AFTER_FAILURE = 60.0  # seconds until what failed is tried again
@@ -32,7 +48,16 @@ _NEVER = float("inf")
 # Where a log file is, and how it behaves.
 Care = namedtuple("Care", ["directory", "name", "aside", "policy"])
 
-_Plan = namedtuple("_Plan", ["gone", "torn", "left", "whole"])
+# What there is to do.
+Plan = namedtuple(
+    "Plan",
+    [
+        "gone",  # segments to be removed
+        "torn",  # segments that end with half a line
+        "left",  # temporary files of the dead
+        "whole",  # segments for which there are jobs
+    ],
+)
 
 
 class Upkeep:
@@ -80,16 +105,16 @@ class Upkeep:
 
     def close(self) -> None:
         """Let go of what is half done; a next step begins again."""
-        if self._compression is not None:
-            self._compression.abandon()
+        if self._job is not None:
+            self._job.abandon()
         if self._turn is not None:
             self._turn.release()
         self._begin()
 
     def after_fork(self) -> None:
         """Let go, in a forked child, of what its parent goes on with."""
-        if self._compression is not None:
-            self._compression.after_fork()
+        if self._job is not None:
+            self._job.after_fork()
         if self._turn is not None:
             self._turn.after_fork()
         self.compressed = 0
@@ -99,16 +124,15 @@ class Upkeep:
         self._is_asked = True  # a dead process may have left work
         self._is_first = True
         self._again_at = _NEVER
-        self._compression: Compression | None = None
-        self._rest: list[str] = []  # segments to be compressed, the newest first
+        self._job: Job | None = None
+        self._rest: list[Job] = []  # what is to be done next stands last
 
     def _step(self, care: Care) -> float | None:
-        if self._compression is not None:
-            self._go_on(self._compression)
+        if self._job is not None:
+            self._go_on(self._job)
             return 0
         if self._rest:
-            path = os.path.join(care.directory, self._rest.pop())
-            self._compression = Compression(path, care.aside.path, care.policy.mode)
+            self._job = self._rest.pop()
             return 0
         wait = self._again_at - self._clock()
         was_set_back = _BETWEEN < wait < _NEVER  # the clock was
@@ -119,20 +143,24 @@ class Upkeep:
             self._turn = None
         return None if wait == _NEVER else wait
 
-    def _go_on(self, compression: Compression) -> None:
-        """Do a part of a compression; one that fails does not hold up the others."""
+    def _go_on(self, job: Job) -> None:
+        """Do a part of a job; one that fails does not hold up the others."""
         try:
-            if compression.step():
+            if job.step():
                 return
-            self.compressed += 1
+            self.compressed += isinstance(job, Compression)
         except BlockingIOError:  # somebody holds the segment's lock
             self._come_back(_HIS_TURN)
         except Exception as error:
-            self._on_trouble("compress", f"cannot compress a full file: {error}")
+            self._on_failure(job, error)
             self._come_back(_AFTER_FAILURE)
             if getattr(error, "errno", None) == errno.ENOSPC:  # nor is there for them
                 self._rest.clear()
-        self._compression = None
+        self._job = None
+
+    def _on_failure(self, job: Job, error: Exception) -> None:
+        """Say that a job failed."""
+        self._on_trouble(job.verb, f"cannot {job.verb} a full file: {error}")
 
     def _come_back(self, pause: float) -> None:
         self._again_at = min(self._again_at, self._clock() + pause)
@@ -156,11 +184,20 @@ class Upkeep:
                 ActiveFile(path, care.policy, self._on_trouble, care.aside).mend()
             for entry in plan.gone:
                 self._remove(os.path.join(care.directory, entry))
-            self._rest = plan.whole[::-1]
+            self._rest = self._jobs(care, plan.whole)[::-1]
         self._is_first = False
         return 0
 
-    def _plan(self, care: Care) -> _Plan:
+    def _jobs(self, care: Care, segments: list[str]) -> list[Job]:
+        """Return what is to be done for *segments*, the oldest first."""
+        return [
+            Compression(
+                os.path.join(care.directory, each), care.aside.path, care.policy.mode
+            )
+            for each in segments
+        ]
+
+    def _plan(self, care: Care) -> Plan:
         sizes = _sizes(care.directory)
         active = os.path.join(care.directory, care.name)
         gone = superfluous(
@@ -180,7 +217,7 @@ class Upkeep:
             ]
         left = leftovers(care.aside.path)
         whole = raw if care.policy.compression == GZIP else []
-        return _Plan(gone, torn, left, whole)
+        return Plan(gone, torn, left, whole)
 
     def _remove(self, path: str) -> None:
         try:

@@ -106,13 +106,17 @@ class WaitingLines(RotatedFile):
         if not self._waiting:
             return
         self._batch = self._fitting()
-        lines = self._waiting[0]
-        if self._batch > 1:
-            lines = b"".join([self._waiting[each] for each in range(self._batch)])
+        lines = self._gathered()
         try:
             self._write(lines)
         finally:
             self._settle()
+
+    def _gathered(self) -> bytes:
+        """Return the lines of one write, as they are to stand in the file."""
+        if self._batch == 1:
+            return self._waiting[0]
+        return b"".join([self._waiting[each] for each in range(self._batch)])
 
     def _settle(self) -> None:
         """Take away the lines that are out."""

@@ -1,0 +1,164 @@
+"""
+Find the last chained line of a trail, in its files as they are.
+
+Asked when a file is opened and whenever somebody else wrote to it; else the trail
+knows.  Files are read from their end, in blocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import namedtuple
+
+from chimera_log.audit import chain
+from chimera_log.audit.manifest import ManifestError
+from chimera_log.files import names, opening
+from chimera_log.files.compress import unpacked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from chimera_log.audit.chain import Head
+    from chimera_log.audit.manifest import Manifests
+
+TORN, LEGACY, FOREIGN = "torn", "legacy", "foreign"
+_BLOCK = 64 * 1024  # bytes read at a time
+
+# Bytes behind the last chained line that are not chained: how many, what they are,
+# and their SHA-256.
+Gap = namedtuple("Gap", ["bytes", "kind", "sha256"])
+
+# The end of the chain in a file, ``None`` if it has no chained line, and what
+# follows it there, ``None`` if nothing does.
+End = namedtuple("End", ["head", "gap"])
+
+
+def end_of_file(fd: int, size: int) -> End:
+    """
+    Return where the chain ends in an open file.
+
+    Args:
+        fd: Open for reading.
+        size: How many of its bytes to look at; the last one is a line feed.
+    """
+    end = size
+    has_whole_line = False
+    for start, line in _lines_from_end(fd, size):
+        link = chain.link_of(line)
+        if link is not None:
+            head = chain.Head(link.chain, link.seq, link.hash)
+            return End(head, _gap(fd, end, size, FOREIGN if has_whole_line else TORN))
+        has_whole_line = has_whole_line or _is_object(line)
+        end = start
+    return End(None, _gap(fd, 0, size, LEGACY if has_whole_line else TORN))
+
+
+def end_of_segments(
+    directory: str, name: str, entries: Iterable[str], manifests: Manifests
+) -> Head | None:
+    """
+    Return the end of the chain in the full segments, or in what is known of them.
+
+    Args:
+        directory: Where the trail is.
+        name: The active file's name.
+        entries: What lies there.
+        manifests: What is known of segments, of those that are gone, too.
+
+    Raises:
+        OSError: If the newest segment cannot be read.  Then nothing may be written:
+            a chain has no two ends.
+    """
+    by_number: dict[int, str] = {}
+    for entry in (*manifests.known(), *entries):
+        number = names.segment_number(name, entry)
+        if number is not None:
+            by_number[number] = entry
+    for number in sorted(by_number, reverse=True):
+        entry = by_number[number]
+        head = _known_head(manifests, entry.removesuffix(".gz")) or _head_in(
+            os.path.join(directory, entry)
+        )
+        if head is not None:
+            return head
+    return None
+
+
+def _known_head(manifests: Manifests, segment: str) -> Head | None:
+    try:
+        manifest = manifests.load(segment)
+    except ManifestError:  # damaged, or somebody's; the file itself tells
+        return None
+    if manifest is None or manifest.sealed.chain is None:
+        return None
+    sealed = manifest.sealed
+    return chain.Head(sealed.chain, sealed.last_seq, sealed.head)
+
+
+def _head_in(path: str) -> Head | None:
+    """Return the end of the chain in the full segment at *path*."""
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | opening.NOFOLLOW
+    try:
+        fd = os.open(path, flags)
+    except FileNotFoundError:  # only its manifest is there, of an older file
+        return None
+    try:
+        if not path.endswith(".gz"):
+            head: Head | None = end_of_file(fd, os.fstat(fd).st_size).head
+            return head
+        return _last_head(unpacked(fd))
+    finally:
+        os.close(fd)
+
+
+def _last_head(chunks: Iterator[bytes]) -> Head | None:
+    """Return the last chained line's head in a file that is read from its beginning."""
+    head, rest = None, b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in reversed(lines):
+            link = chain.link_of(line + b"\n")
+            if link is not None:
+                head = chain.Head(link.chain, link.seq, link.hash)
+                break
+    return head
+
+
+def _lines_from_end(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield where each line begins, and the line, the last one first."""
+    rest = b""  # the beginning of what was read, whose own beginning is not known
+    length = _BLOCK
+    while size > 0:
+        start = max(size - length, 0)
+        block = opening.read_at(fd, size - start, start) + rest
+        first = 0 if start == 0 else block.find(b"\n") + 1
+        # Without a line feed before its last byte the block is within one line.
+        if start and (first == 0 or first == len(block)):
+            rest, size, length = block, start, 2 * length
+            continue
+        end = len(block)
+        while end > first:
+            begin = max(block.rfind(b"\n", first, end - 1) + 1, first)
+            yield start + begin, block[begin:end]
+            end = begin
+        rest, size, length = block[:first], start, _BLOCK
+
+
+def _gap(fd: int, start: int, end: int, kind: str) -> Gap | None:
+    if start == end:
+        return None
+    found = hashlib.sha256()
+    for offset in range(start, end, _BLOCK):
+        found.update(opening.read_at(fd, min(_BLOCK, end - offset), offset))
+    return Gap(end - start, kind, found.hexdigest())
+
+
+def _is_object(line: bytes) -> bool:
+    """Whether *line* is a whole one, of whomever: half of one is no JSON."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

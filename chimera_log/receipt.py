@@ -1,0 +1,72 @@
+"""
+Whether one record reached the audit trail: asked by its caller, answered there.
+
+A `Receipt` travels with the record, as its ``audit`` marker.  The trail's handler
+answers it in the thread that logs, before the logging call returns.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SYNC_TIMEOUT = 1.0  # seconds that a disk may take
+
+# What one handler answered: its file; whether the record is written, and if not, why;
+# and what has the disk keep it within so many seconds, and says whether it does.
+Answer = namedtuple("Answer", ["path", "is_written", "why", "secure"])
+
+
+class AuditError(Exception):
+    """A record that had to be in the audit trail may not be there."""
+
+
+class Receipt:
+    """What the handlers of audit trails said about one record."""
+
+    def __init__(self) -> None:
+        self._answers: list[Answer] = []
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Be a mere marker in another process, which cannot answer."""
+        return bool, (True,)
+
+    def answer(
+        self, path: str, *, is_written: bool, why: str, secure: Callable[[float], bool]
+    ) -> None:
+        """
+        Say what became of the record; called by a handler.
+
+        Args:
+            path: The trail.
+            is_written: Whether its line is in the kernel's hands.
+            why: If not, what stands in the way.
+            secure: Has the disk keep the line, within so many seconds; whether it
+                does.
+        """
+        self._answers.append(Answer(path, is_written, why, secure))
+
+    def require(self) -> None:
+        """
+        Return when the record is in a trail, and the disk has it.
+
+        Raises:
+            AuditError: If no trail took it, one could not write it, or the disk did
+                not take it within `SYNC_TIMEOUT`.
+        """
+        if not self._answers:
+            raise AuditError(
+                "no audit trail took the record: no AuditFileHandler is reached, or a "
+                "level, a filter or `propagate: false` keeps the record away from it"
+            )
+        for path, is_written, why, secure in self._answers:
+            if not is_written:
+                raise AuditError(f"{path}: not written: {why}")
+            if not secure(SYNC_TIMEOUT):
+                raise AuditError(
+                    f"{path}: written, but after {SYNC_TIMEOUT:.0f} s the disk does not "
+                    "have it for certain"
+                )
