@@ -9,7 +9,7 @@ audit trail and to CloudWatch Logs.
 A record's way, which is also the map of this package::
 
     logging.getLogger("bot").info("filled", extra={"context": {...}})
-        |                            events    log_* helpers, get_logger
+        |                            events    log_* helpers, get_logger; amounts
         v
     LogRecord --> record             what it says: time, event, context
                     |                             bound_context adds to it

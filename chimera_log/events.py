@@ -14,13 +14,11 @@ keeps one type whatever the amount (2**53 wei are 0.009 ether).
 from __future__ import annotations
 
 import logging
-import operator
-import sys
 
-from chimera_log.forms import text
+from chimera_log.amounts import amount, difference, is_in_wei, names_wei
 from chimera_log.receipt import Receipt
 from chimera_log.record import STANDARD_ATTRIBUTES
-from chimera_log.values import SIMPLE, plain
+from chimera_log.values import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     Level: TypeAlias = "int | str"
     LoggerLike: TypeAlias = "str | logging.Logger | AnyAdapter | None"
 
-_EXACT_DIGITS = 1_000  # of a difference of decimals
 _FAILURES = frozenset({"error", "failed", "failure", "rejected", "reverted", "timeout"})
 # What `extra` must not name: Logger.makeRecord raises KeyError for a LogRecord's
 # own attributes, and for `message` and `asctime`.
@@ -218,10 +215,10 @@ def log_state_divergence(
     target = _enabled(logger, number)
     if target is None:
         return
-    difference = _difference(cached, on_chain)
-    values = {"cached": cached, "on_chain": on_chain, "difference": difference}
-    if _is_wei(unit) or _names_wei(item):
-        values = {name: _amount("_wei", value) for name, value in values.items()}
+    apart = difference(cached, on_chain)
+    values = {"cached": cached, "on_chain": on_chain, "difference": apart}
+    if is_in_wei(unit) or names_wei(item):
+        values = {name: amount("_wei", value) for name, value in values.items()}
     fields = {"item": item, **values, "unit": unit}
     _log(target, number, "state_divergence", {**_given(fields), **context}, stacklevel)
 
@@ -254,8 +251,8 @@ def log_safety_violation(
     if target is None:
         return
     values = {"limit": limit, "observed": observed}
-    if _is_wei(unit) or _names_wei(limit_name):
-        values = {name: _amount("_wei", value) for name, value in values.items()}
+    if is_in_wei(unit) or names_wei(limit_name):
+        values = {name: amount("_wei", value) for name, value in values.items()}
     fields = {"limit_name": limit_name, **values, "unit": unit, "action": action}
     _log(target, number, "safety_violation", {**_given(fields), **context}, stacklevel)
 
@@ -326,7 +323,7 @@ def _log(  # noqa: PLR0917  each caller says the same five
     error = context.get("error")
     given = context.pop("context", None)  # as get_logger's methods take it
     context = {**_mapping(given), **context}
-    carried = {name: _amount(name, value) for name, value in context.items()}
+    carried = {name: amount(name, value) for name, value in context.items()}
     options: MutableMapping[str, Any] = {
         "extra": {"context": carried},
         "exc_info": error if issubclass(type(error), BaseException) else None,
@@ -356,70 +353,6 @@ def _mapping(value: Any) -> dict[str, Any]:
         return value or {}
     shown = plain(value)
     return shown if isinstance(shown, dict) else {"value": shown}
-
-
-def _is_wei(unit: Any) -> bool:
-    return type(unit) is str and unit.lower() == "wei"
-
-
-def _names_wei(name: Any) -> bool:
-    return type(name) is str and name.endswith("_wei")
-
-
-def _amount(name: Any, value: Any) -> Any:
-    """
-    Return *value* with every amount in wei as text, its own or inside.
-
-    Scalars stay what they are; anything else is made plain to be looked through.
-    """
-    if type(value) in SIMPLE:
-        return _texts(value, is_wei=_names_wei(name))
-    shown = plain(value)
-    if type(shown) is dict or type(shown) is list or _names_wei(name):
-        return _texts(shown, is_wei=_names_wei(name))
-    return value
-
-
-def _texts(value: Any, *, is_wei: bool) -> Any:
-    """Return plain *value*, the numbers in it as text where they are wei."""
-    if type(value) is dict:
-        return {
-            name: _texts(inner, is_wei=is_wei or _names_wei(name))
-            for name, inner in value.items()
-        }
-    if type(value) is list:
-        return [_texts(inner, is_wei=is_wei) for inner in value]
-    if is_wei and type(value) in {int, float}:
-        shown = plain(value)  # NaN, and what Python refuses to print, are text by now
-        whole = type(shown) is float and shown.is_integer()
-        return text(int(shown) if whole else shown)
-    return value
-
-
-def _difference(cached: Any, on_chain: Any) -> Any:
-    """Return on-chain minus cached if both are numbers, else ``None``."""
-    try:
-        before, after = _number(cached), _number(on_chain)
-        if before is None or after is None:
-            return None
-        decimal = sys.modules.get("decimal")
-        if decimal and decimal.Decimal in {type(before), type(after)}:
-            # The default context rounds to 28 digits; 10**9 ether in wei has 28.
-            exact = decimal.Context(prec=_EXACT_DIGITS, traps=[decimal.FloatOperation])
-            return exact.subtract(after, before)
-        return after - before
-    except Exception:  # no numbers, or numbers that do not mix
-        return None
-
-
-def _number(value: Any) -> Any:
-    """Return *value* as a number; integers of any make as Python's own."""
-    kind = type(value)
-    if kind is bool or not (kind is str or hasattr(kind, "__float__")):
-        return None
-    if kind is str:
-        return int(value)
-    return operator.index(value) if hasattr(kind, "__index__") else value
 
 
 def _failed(execution: Mapping[str, Any]) -> bool:
