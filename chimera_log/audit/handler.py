@@ -127,7 +127,6 @@ class AuditFileHandler(RotatingFileHandler):
             reserve_bytes=options.size("reserve_bytes", reserve_bytes),
         )
         self._policy = self._policy._replace(rules=rules)
-        self._trail: Trail | None = None
         self.setFormatter(None)
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802  stdlib's name
@@ -157,27 +156,25 @@ class AuditFileHandler(RotatingFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record*, and say what became of it if its caller asked; never raises."""
+        trail = self._file()
         is_written, why = False, "it could not be formatted"
         try:
             line = self._line(record)
-            is_written = self._file().append(line)
-            why = "it waits, or was dropped; stderr tells the reason"
+            is_written = trail.append(line)
+            why = trail.trouble
         except Exception:
             self.handleError(record)
         receipt = getattr(record, "audit", None)
         if isinstance(receipt, Receipt):
             receipt.answer(
-                self.baseFilename,
-                is_written=is_written,
-                why=self._file().trouble or why,
-                secure=self._file().secure,
+                self.baseFilename, is_written=is_written, why=why, secure=trail.secure
             )
 
     def _file(self) -> Trail:
         """Return the trail, which handlers on one path share."""
-        if self._trail is None:
-            self._trail = self._shared = shared(self.baseFilename, self._policy, Trail)
-        return self._trail
+        if not isinstance(self._shared, Trail):
+            self._shared = shared(self.baseFilename, self._policy, Trail)
+        return self._shared
 
 
 def _key(key_env: str | None, key_id: str | None) -> Key | None:

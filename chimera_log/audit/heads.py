@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from chimera_log.audit.manifest import Manifests
 
 TORN, LEGACY, FOREIGN = "torn", "legacy", "foreign"
-_BLOCK = 64 * 1024  # bytes read at a time
+_BLOCK = 4 * 1024  # bytes read at a time, more where lines are longer
+_CHUNK = 64 * 1024  # bytes hashed at a time
 
 # Bytes behind the last chained line that are not chained: how many, what they are,
 # and their SHA-256.
@@ -151,8 +152,8 @@ def _gap(fd: int, start: int, end: int, kind: str) -> Gap | None:
     if start == end:
         return None
     found = hashlib.sha256()
-    for offset in range(start, end, _BLOCK):
-        found.update(opening.read_at(fd, min(_BLOCK, end - offset), offset))
+    for offset in range(start, end, _CHUNK):
+        found.update(opening.read_at(fd, min(_CHUNK, end - offset), offset))
     return Gap(end - start, kind, found.hexdigest())
 
 

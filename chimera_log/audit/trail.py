@@ -121,9 +121,9 @@ class Trail(Segments):
         return self._durable.is_kept(done)
 
     @property
-    def trouble(self) -> str | None:
-        """Why lines wait, if they do."""
-        return self._last_error if self._waiting else None
+    def trouble(self) -> str:
+        """Why a line may not have been written, in words."""
+        return self._last_error or "it waits for another one to be written"
 
     def checkpoint(self) -> None:
         """Tell the other outputs where the chain ends, once the disk has it."""
@@ -258,10 +258,13 @@ class Trail(Segments):
                 if self._identity != before:
                     return self._state()
             found = heads.end_of_segments(
-                self._directory, self._name, self._entries(), self._manifests
+                self._directory, self._name, self._files(), self._manifests
             )
             end = end._replace(head=found or chain.begin(os.urandom(16).hex()))
         return _State(end.head, self._vouched(end))
+
+    def _files(self) -> list[str]:
+        return [entry for entry, is_file in self._entries().items() if is_file]
 
     def _may_rotate(self) -> bool:
         return self._is_locked and self.policy.limits.backup_count > 0

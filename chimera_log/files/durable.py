@@ -60,7 +60,7 @@ class Durability:
         self._is_renamed = False
         self.has_lines = False  # whether some were written to the active file
         self.sealed = 0  # full files that the disk has, with their names
-        self._doubted = 0  # how much was done when the disk last refused
+        self._doubted = -1  # how much was done when the disk last refused
 
     @property
     def is_clean(self) -> bool:
