@@ -170,6 +170,15 @@ class AuditFileHandler(RotatingFileHandler):
                 self.baseFilename, is_written=is_written, why=why, secure=trail.secure
             )
 
+    def _line(self, record: logging.LogRecord) -> bytes:
+        line = super()._line(record)
+        # A formatter's subclass may make anything.
+        if not (
+            line.startswith(b"{") and line.endswith(b"}\n") and line.count(b"\n") == 1
+        ):
+            raise ValueError(f"no line of JSON: {line[:200]!r}")
+        return line
+
     def _file(self) -> Trail:
         """Return the trail, which handlers on one path share."""
         if not isinstance(self._shared, Trail):

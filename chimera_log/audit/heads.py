@@ -7,9 +7,11 @@ knows.  Files are read from their end, in blocks.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import zlib
 from collections import namedtuple
 
 from chimera_log.audit import chain
@@ -111,6 +113,8 @@ def _head_in(path: str) -> Head | None:
             head: Head | None = end_of_file(fd, os.fstat(fd).st_size).head
             return head
         return _last_head(unpacked(fd))
+    except zlib.error as error:
+        raise OSError(errno.EIO, f"is damaged ({error})", path) from None
     finally:
         os.close(fd)
 
