@@ -642,6 +642,20 @@ class TestForeign:
         assert "foreign" in log.kinds
         assert [] == log.own
 
+    def test_moved_away(self, log: TrailLog) -> None:
+        """
+        Lines that somebody took away are missed: no number is given twice.
+        """
+        trail = log.open()
+        trail.append(line(0))
+        trail.append(line(1))
+        log.path.rename(log.path.with_name("elsewhere"))
+        trail.append(line(2))
+
+        link = chain.link_of(log.path.read_bytes())
+        assert link is not None
+        assert 3 == link.seq
+
     @pytest.mark.parametrize("name", ["executions.log.1", "executions.log.50"])
     def test_left_by_stdlib(self, log: TrailLog, name: str) -> None:
         """

@@ -161,11 +161,12 @@ class AuditFileHandler(RotatingFileHandler):
         try:
             line = self._line(record)
             is_written = trail.append(line)
-            why = trail.trouble
+            if not is_written:
+                why = trail.trouble
         except Exception:
             self.handleError(record)
         receipt = getattr(record, "audit", None)
-        if isinstance(receipt, Receipt):
+        if type(receipt) is Receipt:
             receipt.answer(
                 self.baseFilename, is_written=is_written, why=why, secure=trail.secure
             )

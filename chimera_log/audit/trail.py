@@ -197,19 +197,17 @@ class Trail(Segments):
                     errno.EAGAIN, "another process holds its lock", self.path
                 )
             self._mend(os.fstat(self._fd).st_size)
-        self._now = self._state()
-        head, key = self._now.head, self.policy.rules.key
+        self._now = now = self._state()
+        head, key = now.head, self.policy.rules.key
+        lines = [self._waiting[each] for each in range(self._batch)]
+        if now.owed is not None or self._owed:
+            lines = [*filter(None, [now.owed]), *self._owed, *lines]
         linked = []
-        for line in self._lines_to_link():
+        for line in lines:
             one, head = chain.linked(line, head, key)
             linked.append(one)
         self._next = _State(head, None)
-        return b"".join(linked)
-
-    def _lines_to_link(self) -> list[bytes]:
-        owed = [] if self._now.owed is None else [self._now.owed]
-        waiting = [self._waiting[each] for each in range(self._batch)]
-        return [*owed, *self._owed, *waiting]
+        return linked[0] if len(linked) == 1 else b"".join(linked)
 
     def _write(self, lines: bytes) -> None:
         # What vouches for something in this file belongs into this file.
@@ -221,9 +219,10 @@ class Trail(Segments):
         self._write_line(lines)
 
     def _write_line(self, line: bytes) -> None:
+        file, size = self._identity, self._size
         self._states = {
-            (self._identity, self._size): self._now,
-            (self._identity, self._size + len(line)): self._next,
+            (file, size): self._now,
+            (file, size + len(line)): self._next,
         }
         try:
             self._write_locked(line)
@@ -257,14 +256,19 @@ class Trail(Segments):
                 self._rotate()
                 if self._identity != before:
                     return self._state()
-            found = heads.end_of_segments(
-                self._directory, self._name, self._files(), self._manifests
-            )
-            end = end._replace(head=found or chain.begin(os.urandom(16).hex()))
+            end = end._replace(head=self._head_elsewhere())
         return _State(end.head, self._vouched(end))
 
-    def _files(self) -> list[str]:
-        return [entry for entry, is_file in self._entries().items() if is_file]
+    def _head_elsewhere(self) -> Head:
+        """Return the end of the chain in other files, or as we know it, or a new one."""
+        files = [entry for entry, is_file in self._entries().items() if is_file]
+        found = heads.end_of_segments(
+            self._directory, self._name, files, self._manifests
+        )
+        if self.head is not None and (found is None or found.seq < self.head.seq):
+            # Somebody took our last lines away.  They are missed, not written anew.
+            return self.head
+        return found or chain.begin(os.urandom(16).hex())
 
     def _may_rotate(self) -> bool:
         return self._is_locked and self.policy.limits.backup_count > 0

@@ -48,12 +48,13 @@ OWN_MOUNTS = [
 # How every child makes its handler: like `handler_for`.
 HANDLER = f"""
 import logging, os, sys, time
-from chimera_log import JsonFormatter, RotatingFileHandler
+import chimera_log
 
-def handler_for(directory, **options):
+def handler_for(directory, handler="RotatingFileHandler", **options):
     options = {{"maxBytes": 20_000, "backupCount": 100_000, **options}}
-    made = RotatingFileHandler(os.path.join(directory, {NAME!r}), **options)
-    made.setFormatter(JsonFormatter())
+    kind = getattr(chimera_log, handler)
+    made = kind(os.path.join(directory, {NAME!r}), **options)
+    made.setFormatter(chimera_log.JsonFormatter())
     return made
 
 def log(handler, writer, number, size=300):
@@ -190,7 +191,12 @@ def records_in(paths: list[Path]) -> list[tuple[int, int]]:
     _check("jq", "-c", ".", given=b"".join(contents))
     records = [parsed(lines_of(content)) for content in contents]
     contexts = [line["context"] for lines in records for line in lines]
-    return [(context["writer"], context["number"]) for context in contexts]
+    # What a trail itself writes is about its files, and of no writer.
+    return [
+        (context["writer"], context["number"])
+        for context in contexts
+        if "writer" in context
+    ]
 
 
 def content_of(path: Path) -> bytes:

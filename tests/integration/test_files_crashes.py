@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chimera_log.audit.verify import NOT_ANCHORED, verify
 from chimera_log.files.names import segment_name
 from tests.integration.files_support import (
     ASIDE,
@@ -60,14 +61,21 @@ HALF = b'{"ti'
 # What one life may say on stderr: of six kinds of trouble, and how often each came.
 MOST_LINES = 2 * 6
 KEPT = {"maxBytes": MAX_BYTES, "backupCount": 1_000}
+TRAIL = {"handler": "AuditFileHandler", "reserve_bytes": 4_096}
 # How a writer may be configured.
 LIVES: dict[str, dict[str, Any]] = {
     "plain": {**KEPT, "sync": "rotate"},
     "gzip": {**KEPT, "compression": "gzip", "sync": "interval", "sync_interval": 0},
     "pruned": {**KEPT, "compression": "gzip", "sync": "always", "backupCount": 1},
+    "trail": {**KEPT, "compression": "gzip", "sync": "always", **TRAIL},
 }
 # What its full files are called: each record is a second later than the last.
 FULL = [segment_name(NAME, START + 4 * number, number + 1) for number in range(2)]
+# Those of a trail, whose lines are twice as long; the first one is from before it.
+FULL_OF_TRAIL = [
+    segment_name(NAME, START, 1),
+    *(segment_name(NAME, START + 2 * number, number + 2) for number in range(5)),
+]
 
 
 def start_again(directory: Path, writer: int, options: dict[str, Any]) -> None:
@@ -103,9 +111,22 @@ def assert_tidy(directory: Path, options: dict[str, Any]) -> None:
     packed = options.get("compression") == "gzip"
     assert [] == [name for name in full if name.endswith(".gz") != packed]
     left = {path.name for path in (directory / ASIDE).glob("*")}
+    if "handler" in options:
+        assert_whole(directory)
+        sealed = {f"{name.removesuffix('.gz')}.manifest" for name in full}
+        assert sealed == {name for name in left if name.endswith(".manifest")}
+        assert {0o440} == {path.stat().st_mode & 0o777 for path in found[:-1]}
+        left -= {*sealed, "reserve"}
     assert left <= {"number", "fragments", "maintenance"}
     if options["backupCount"] < RECORDS:
         assert options["backupCount"] == len(full)
+
+
+def assert_whole(directory: Path) -> None:
+    """Assert that nothing is missing from a trail, nor changed, though nobody says so."""
+    report = verify(str(directory / NAME))
+    assert report.bad is None
+    assert NOT_ANCHORED == report.code
 
 
 class TestKilled:
@@ -119,14 +140,30 @@ class TestKilled:
         """
         What the killed and the living had acknowledged is there, whole and once.
         """
-        kill_and_restart(tmp_path, count, kills, size, "caller")
+        kill_and_restart(tmp_path, count, kills, size, writer="caller")
 
     @pytest.mark.parametrize(("count", "size"), [(4, 300), (1, 20_000)])
     def test_queued(self, tmp_path: Path, count: int, size: int) -> None:
         """
         What waited in a queue is lost; what is there is whole, in order and once.
         """
-        kill_and_restart(tmp_path, count, 3, size, "thread")
+        kill_and_restart(tmp_path, count, 3, size, writer="thread")
+
+    @pytest.mark.parametrize(("count", "kills", "size"), [(4, 3, 300), (1, 3, 20_000)])
+    def test_trail(self, tmp_path: Path, count: int, kills: int, size: int) -> None:
+        """
+        The same for a trail, whose chain is whole afterwards.
+        """
+        kill_and_restart(tmp_path, count, kills, size, **TRAIL)
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("size", [300, 20_000])
+    @pytest.mark.parametrize("count", [1, 4, 8])
+    def test_many_of_trails(self, tmp_path: Path, count: int, size: int) -> None:
+        """
+        The same for 200 kills.
+        """
+        kill_and_restart(tmp_path, count, 34, size, **TRAIL)
 
     @pytest.mark.long
     @pytest.mark.parametrize("writer", ["caller", "thread"])
@@ -136,17 +173,18 @@ class TestKilled:
         """
         The same for 200 kills of each writer.
         """
-        kill_and_restart(tmp_path, count, 34, size, writer)
+        kill_and_restart(tmp_path, count, 34, size, writer=writer)
 
 
 def kill_and_restart(
-    directory: Path, count: int, kills: int, size: int, writer: str
+    directory: Path, count: int, kills: int, size: int, **more: Any
 ) -> None:
     """Kill one of *count* writers, *kills* times; then look at what they wrote."""
     random = Random(count * size)  # noqa: S311  no secret
-    options = {"compression": "gzip", "sync": "interval"}
+    options = {"compression": "gzip", "sync": "interval", **more}
+    is_queued = options.get("writer") == "thread"
     full = 1_000_000 // size  # records
-    with writers(directory, size, writer=writer, **options) as group:
+    with writers(directory, size, **options) as group:
         alive = [group.start() for _ in range(count)]
         for _ in range(kills):
             victim = alive.pop(random.randrange(count))
@@ -157,6 +195,7 @@ def kill_and_restart(
         wait_until(lambda: group.acknowledged.get(alive[-1], 0) > full, "a full file")
     last = count + kills
     again = {**KEPT, **options, "maxBytes": 1_000_000}
+    again.pop("writer", None)  # at the end all of it is to be there
     start_again(directory, last, again)
 
     assert_tidy(directory, again)
@@ -165,11 +204,11 @@ def kill_and_restart(
     for number, acknowledged in group.acknowledged.items():
         numbers = found.pop(number, [])
         assert list(range(len(numbers))) == numbers
-        if writer == "caller":
+        if not is_queued:
             # One record may have been written and not been told.
             assert 0 <= len(numbers) - acknowledged <= 1
     assert all(numbers == [0] for numbers in found.values())
-    assert writer == "thread" or len(files(directory)) > 1
+    assert is_queued or len(files(directory)) > 1
 
 
 class TestKilledAtEveryCall:
@@ -277,6 +316,18 @@ REFUSED = pytest.mark.parametrize(
         ("plain", "statx", "EIO"),
         ("gzip", "newfstatat", "EIO"),
         ("pruned", "openat", "EMFILE"),
+        ("trail", "write", "EIO"),
+        ("trail", "write", "ENOSPC"),
+        ("trail", "pread64", "EIO"),
+        ("trail", "read", "EIO"),
+        ("trail", "fdatasync", "EIO"),
+        ("trail", "fsync", "EIO"),
+        ("trail", "rename", "EACCES"),
+        ("trail", "fchmod", "EPERM"),
+        ("trail", "flock", "ENOLCK"),
+        ("trail", "openat", "EMFILE"),
+        ("trail", "getdents64", "EIO"),
+        ("trail", "newfstatat", "EIO"),
     ],
 )
 WHEN = pytest.mark.parametrize("when", ["{}", "{}..{}+1", "{}+"], ids=["1", "2", "all"])
@@ -374,7 +425,12 @@ def traced_writer(directory: Path, life: str, *injections: str) -> Done:
     (directory / NAME).write_bytes(LEFT + HALF * (life == "plain"))
     aside = directory / ASIDE
     paths = [directory, directory / NAME, aside]
-    paths += [directory / f"{full}{end}" for full in FULL for end in ("", ".gz")]
+    full_files = FULL_OF_TRAIL if life == "trail" else FULL
+    paths += [directory / f"{full}{end}" for full in full_files for end in ("", ".gz")]
+    paths += [
+        aside / f"{full}.manifest{end}" for full in full_files for end in ("", ".new")
+    ]
+    paths += [aside / "reserve"]
     paths += [
         aside / name for name in ("number", "number.new", "fragments", "maintenance")
     ]
