@@ -66,12 +66,14 @@ class Cut(NamedTuple):
     sealed: int  # segments that the writer knew to be on disk with their names
     longest_sync: float  # seconds, ended or not
     written: dict[str, bytes]  # the files, as every process saw them
-    left: dict[str, bytes]  # the files, as the disk held them
+    left: dict[str, bytes]  # the files, as the disk held them; hidden ones too
 
     def lost(self) -> dict[int, float]:
         """Return the acknowledged records that the disk does not hold."""
         found = {
-            number for content in self.left.values() for number in _numbers(content)
+            number
+            for content in _logs(self.left).values()
+            for number in _numbers(content)
         }
         return {
             number: when
@@ -82,7 +84,9 @@ class Cut(NamedTuple):
     def torn(self) -> set[str]:
         """Return the files that hold anything but whole lines."""
         return {
-            name for name, content in self.left.items() if None in _numbers(content)
+            name
+            for name, content in _logs(self.left).items()
+            if None in _numbers(content)
         }
 
     def sealed_names(self) -> list[str]:
@@ -246,4 +250,13 @@ def _copy_when_still(image: Path, copy: Path) -> None:
 
 
 def _files(disk: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in disk.iterdir() if path.is_file()}
+    return {
+        str(path.relative_to(disk)): path.read_bytes()
+        for path in disk.rglob("*")
+        if path.is_file()
+    }
+
+
+def _logs(contents: dict[str, bytes]) -> dict[str, bytes]:
+    """Return those of *contents* that hold log lines."""
+    return {name: content for name, content in contents.items() if "/" not in name}

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chimera_log.audit.verify import verify
 from tests.integration.files_support import HANDLER, NAME
 from tests.integration.power import TELL, Cut, cut_power
+from tests.integration.test_files_crashes import start_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    Cutter = Callable[[str, int, int], Cut]
+    Cutter = Callable[..., Cut]
 
 INTERVAL = 0.1  # seconds, the default of sync_interval
 ROTATING = 60_000  # bytes of a file; some seven of them fill in a second
@@ -32,7 +35,7 @@ while True:
 """
 # Some 1,500 records a second.
 LOGGING = f"""{TELL}{HANDLER}
-handler = handler_for(".", sync=sync, maxBytes=max_bytes)
+handler = handler_for(".", handler, sync=sync, maxBytes=max_bytes)
 number = sealed = 0
 while True:
     log(handler, 0, number)
@@ -53,10 +56,13 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Cutter:
     """Return what cuts the power, once for all tests that ask for the same."""
 
     @cache
-    def cut(sync: str, max_bytes: int, number: int) -> Cut:
+    def cut(
+        sync: str, max_bytes: int, number: int, handler: str = "RotatingFileHandler"
+    ) -> Cut:
+        given = f"sync, max_bytes, handler = {sync!r}, {max_bytes}, {handler!r}\n"
         return cut_power(
             tmp_path_factory.mktemp("power"),
-            f"sync, max_bytes = {sync!r}, {max_bytes}\n{LOGGING}",
+            given + LOGGING,
             seconds=0.9 + 0.13 * number,
             at_least=800,
         )
@@ -145,3 +151,24 @@ class TestSync:
         found = cut(sync, ROTATING, number)
 
         assert set() == found.torn() & set(found.sealed_names())
+
+
+class TestTrail:
+    @cuts
+    @pytest.mark.parametrize("sync", ["always", "interval"])
+    def test_whole(self, cut: Cutter, tmp_path: Path, sync: str, number: int) -> None:
+        """
+        What is left of a trail is a chain without a hole, and goes on at its end.
+        """
+        found = cut(sync, ROTATING, number, "AuditFileHandler")
+        for name, content in found.left.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+
+        start_again(tmp_path, 1, {"handler": "AuditFileHandler"})
+
+        assert verify(str(tmp_path / NAME)).bad is None
+        assert len(found.sealed_names()) > 1
+        if sync == "always":
+            assert {} == found.lost()

@@ -15,10 +15,11 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chimera_log.audit.verify import verify
 from tests.integration.files_support import (
     HANDLER,
     NAME,
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
 # Fills a small disk, copies what is there, makes room, and copies it again.
 FULL_DISK = f"""{HANDLER}
 import json, shutil
-size = int(sys.argv[1])
+size, options = int(sys.argv[1]), json.loads(sys.argv[2])
 with open("disk/ballast", "wb") as ballast:
     ballast.write(bytes(shutil.disk_usage("disk").free - 300_000))
-handler = handler_for("disk", maxBytes=150_000)
+handler = handler_for("disk", maxBytes=150_000, **options)
 def copy(name):
     with handler._file()._lock:  # a thread tries again, and cuts off what it wrote
         shutil.copytree("disk", name, ignore=shutil.ignore_patterns("ballast"))
@@ -68,6 +69,27 @@ for number in range(number + 2, number + 22):
     log(handler, 0, number, size)
 copy("freed")
 print(json.dumps([first, number + 1, before.waiting, after.waiting, after.dropped]))
+"""
+
+# Fills a small disk with a trail, and tells when that was so, and when it was over.
+RESERVE = f"""{HANDLER}
+import json, shutil
+handler = handler_for(
+    "disk", "AuditFileHandler", maxBytes=0, reserve_bytes=500_000, keep_gil="never"
+)
+log(handler, 0, 0)
+reserve = "disk/.{NAME}.d/reserve"
+while not (os.path.exists(reserve) and os.path.getsize(reserve) == 500_000):
+    time.sleep(0.01)
+with open("disk/ballast", "wb") as ballast:
+    ballast.write(bytes(shutil.disk_usage("disk").free - 100_000))
+number = full = 0
+while not handler.statistics().waiting:
+    number += 1
+    log(handler, 0, number)
+    if not full and not os.path.exists(reserve):
+        full = number
+print(json.dumps([full, number, shutil.disk_usage("disk").free]))
 """
 
 
@@ -95,11 +117,19 @@ class TestFullDisk:
     """A disk that is full, and later is not."""
 
     @pytest.mark.parametrize("size", [300, 6_000, 70_000])
-    def test_full_and_freed(self, tmp_path: Path, size: int) -> None:
+    @pytest.mark.parametrize(
+        "options",
+        [{}, {"handler": "AuditFileHandler", "reserve_bytes": 0}],
+        ids=["file", "trail"],
+    )
+    def test_full_and_freed(
+        self, tmp_path: Path, size: int, options: dict[str, Any]
+    ) -> None:
         """
         No half line, what was acknowledged is there, and the rest follows in order.
         """
-        done = run_on_small_disk(tmp_path, "32m", FULL_DISK, str(size))
+        arguments = str(size), json.dumps(options)
+        done = run_on_small_disk(tmp_path, "32m", FULL_DISK, *arguments)
         assert 0 == done.returncode, done.stderr
         first, last, waited, waiting, dropped = json.loads(done.stdout)
 
@@ -110,6 +140,20 @@ class TestFullDisk:
         said = done.stderr.decode().splitlines()
         assert 1 <= len(said) <= 4
         assert all(line.startswith("chimera_log: ") for line in said)
+        if options:
+            assert verify(str(tmp_path / "freed" / NAME)).bad is None
+
+    def test_reserve(self, tmp_path: Path) -> None:
+        """
+        A trail goes on for as long as the space lasts that it had set aside.
+        """
+        done = run_on_small_disk(tmp_path, "32m", RESERVE)
+        assert 0 == done.returncode, done.stderr
+        full, first, free = json.loads(done.stdout)
+
+        assert (first - full) * 550 > 0.8 * 500_000
+        assert free < 4_096
+        assert "the disk is full; its reserve is given back" in done.stderr.decode()
 
 
 class TestLogrotate:
