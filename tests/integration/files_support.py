@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -205,6 +206,22 @@ def content_of(path: Path) -> bytes:
         return path.read_bytes()
     _check("gzip", "-t", path)
     return gzip.decompress(path.read_bytes())
+
+
+@contextmanager
+def append_only(path: Path) -> Iterator[None]:
+    """Let *path* only grow; skips the test where that cannot be had."""
+    if not shutil.which("chattr") or _fails("chattr", "+a", path):
+        pytest.skip("needs root, and a file system with append-only files")
+    try:
+        yield
+    finally:
+        _fails("chattr", "-a", path)
+
+
+def _fails(*command: str | Path) -> bool:
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.returncode != 0
 
 
 def _check(*command: str | Path, given: bytes = b"") -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from chimera_log.audit.verify import verify
 from tests.integration.files_support import (
     HANDLER,
     NAME,
+    append_only,
     files,
     handler_for,
     log,
@@ -233,18 +233,11 @@ class TestAppendOnly:
         The file cannot be renamed: it grows beyond its size, and nothing is lost.
         """
         folder = tmp_path / "logs"
-        handler = handler_for(folder, maxBytes=150_000)
-        log(handler, 0, 0)
-        change: list[str | Path] = ["chattr", "+a", folder / protected]
-        if not shutil.which("chattr") or _fails(change):
-            handler.close()
-            pytest.skip("needs root, and a file system with append-only files")
-        try:
-            log(handler, 0, *range(1, 2_000))
-            counts = handler.statistics()
-            handler.close()
-        finally:
-            _fails(["chattr", "-a", folder / protected])
+        with closing(handler_for(folder, maxBytes=150_000)) as handler:
+            log(handler, 0, 0)
+            with append_only(folder / protected):
+                log(handler, 0, *range(1, 2_000))
+                counts = handler.statistics()
 
         assert {0: list(range(2_000))} == written(folder)
         assert (2_000, 0, 0, 0) == counts[:1] + counts[2:3] + counts[4:6]
@@ -255,29 +248,18 @@ class TestAppendOnly:
         """
         A half line that cannot be cut off is ended: it spoils no line but itself.
         """
-        handler = handler_for(tmp_path)
-        log(handler, 0, 0)
-        with (tmp_path / NAME).open("ab") as file:
-            file.write(b'{"half')
-        if not shutil.which("chattr") or _fails(["chattr", "+a", tmp_path / NAME]):
-            handler.close()
-            pytest.skip("needs root, and a file system with append-only files")
-        try:
-            log(handler, 0, 1)
-            handler.close()
-        finally:
-            _fails(["chattr", "-a", tmp_path / NAME])
+        with closing(handler_for(tmp_path)) as handler:
+            log(handler, 0, 0)
+            with (tmp_path / NAME).open("ab") as file:
+                file.write(b'{"half')
+            with append_only(tmp_path / NAME):
+                log(handler, 0, 1)
 
         first, half, second = lines_of(tmp_path / NAME)
         assert b'{"half' == half
         assert [0, 1] == [
             json.loads(line)["context"]["number"] for line in (first, second)
         ]
-
-
-def _fails(command: list[str | Path]) -> bool:
-    done = subprocess.run(command, capture_output=True, check=False)
-    return done.returncode != 0
 
 
 # Stops itself with the lock in its hands, at the third record.
