@@ -38,11 +38,7 @@ class Checkpoints:
         self._since: float | None = None  # when the first one that was not was seen
         self._is_awake = False  # whether `pause` will be asked
         self._is_hurried = False
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is told at all."""
-        return bool(self._interval or self._count)
+        self.is_on = bool(interval or count)  # whether anything is told at all
 
     def wakes(self, seq: int) -> bool:
         """Whether record *seq*, just written, is a reason to ask for `pause`."""
