@@ -276,8 +276,9 @@ class TestStopped:
         log(handler, 0, 300)
         handler.close()
 
-        assert 0.9 < waited < 2.0
-        assert in_all < 3.0
+        # Had each waited, it would have taken 100 seconds.
+        assert 0.9 < waited < 10.0
+        assert in_all < 20.0
         assert 100 == unlocked
         assert (b"", b"") == said
         assert {0: list(range(301)), 1: list(range(200))} == written(tmp_path)
