@@ -21,7 +21,7 @@ from chimera_log.line import (
     Layout,
 )
 from chimera_log.redact import Redactor
-from tests.conftest import record
+from tests.conftest import fewer_examples, record
 from tests.test_values import (
     ANY_TEXT,
     ANYTHING,
@@ -412,10 +412,10 @@ class TestHostile:
         A value made to be slow takes a moment, and its neighbours survive it.
         """
         made = record(context={"before": 1, "a": value, "after": 2})
-        start = time.perf_counter()
+        start = time.thread_time()
         context = read(made, layout(limit=100_000, redactor=Redactor()))["context"]
 
-        assert time.perf_counter() - start < 5.0
+        assert time.thread_time() - start < 5.0
         assert (1, 2) == (context["before"], context.get("after"))
 
     def test_record_is_unchanged(self) -> None:
@@ -450,6 +450,7 @@ VALUES = st.one_of(
 
 
 class TestLength:
+    @fewer_examples(2)
     @given(
         st.fixed_dictionaries(
             {"context": st.dictionaries(TEXTS, VALUES, max_size=5)},

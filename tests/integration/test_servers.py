@@ -132,6 +132,7 @@ class Run:
 
 
 LAST_WORDS = (
+    "Shutting down",
     "Waiting for application shutdown.",
     "Application shutdown complete.",
     "Finished server process",
@@ -194,6 +195,8 @@ def _run_server(server: Server, directory: Path, conf: str = "") -> Run:
         sent, pids = _ask(port, server.workers)
         if conf == RESTLESS:
             wait_until(all_up, "the workers that followed others")
+        # A thread writes to the console; on a busy machine it is behind.
+        wait_until(lambda: _told(console) >= sent, "the last request on the console")
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE)
     return Run(
@@ -206,6 +209,11 @@ def _run_server(server: Server, directory: Path, conf: str = "") -> Run:
         workers=server.workers,
         server=server.name,
     )
+
+
+def _told(console: Path) -> int:
+    """Return how many requests the access lines on *console* tell of."""
+    return console.read_text(encoding="utf-8").count("GET /")
 
 
 def _port(said: str) -> int:
