@@ -319,8 +319,9 @@ class Trail(Segments):
             self._states = {(self._identity, 0): here}
 
     def _on_full(self, path: str) -> None:
+        if self.head is not None:
+            self._checkpoints.hurry(self.head.seq)
         super()._on_full(path)
-        self._checkpoints.hurry()
 
 
 all_trails: weakref.WeakSet[Trail] = weakref.WeakSet()
