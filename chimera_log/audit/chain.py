@@ -79,6 +79,10 @@ class Key:
                 f"key_id: {key_id!r}: use up to 64 letters, digits, '.', '_' or '-'"
             )
 
+    def named(self, key_id: str) -> Key:
+        """Return the same secret under another name."""
+        return Key(self._secret, key_id)
+
     def hash(self, data: bytes) -> str:
         """Return the HMAC-SHA-256 of *data*, in hexadecimal digits."""
         return hmac.digest(self._secret, data, "sha256").hex()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from chimera_log.cli import demo
+from chimera_log.cli import demo, verify
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
@@ -20,14 +20,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run the command that *arguments* name.
 
     Returns:
-        Its exit code; 2 if the command line or the configuration is wrong.
+        Its exit code; 2 if the command line or the configuration is wrong, unless the
+        command has another one for that.
     """
     parser = argparse.ArgumentParser(
         prog="chimera-log", description="Structured logging for Python services."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo.add_to(commands)
-    given = parser.parse_args(arguments)
+    verify.add_to(commands)
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        refuse = getattr(given, "refuse", parser.error)
+        refuse(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         code: int = given.run(given)
     except ConfigError as error:
