@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chimera_log.audit.chain import OURS, Head
@@ -352,10 +352,17 @@ class Play:
                     self.is_asked = True
 
 
+ALL = 20  # steps, in which anybody does all that he can
+TOLD = [(0, 3), (1, ALL), (2, 1), (1, ALL), (1, ALL)]  # before the next is written
+
+
+@example((60, 0), [False, False], TOLD)
 @given(
     st.sampled_from([(60, 0), (0, 3), (60, 3)]),
     st.lists(st.booleans(), max_size=12),
-    st.lists(st.tuples(st.integers(0, 2), st.sampled_from([1, 2, 4, 20])), max_size=30),
+    st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([1, 2, 4, ALL])), max_size=30
+    ),
 )
 def test_nothing_is_forgotten(
     options: tuple[float, int], records: list[bool], turns: list[tuple[int, int]]
