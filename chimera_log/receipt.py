@@ -59,8 +59,9 @@ class Receipt:
         """
         if not self._answers:
             raise AuditError(
-                "no audit trail took the record: no AuditFileHandler is reached, or a "
-                "level, a filter or `propagate: false` keeps the record away from it"
+                "no audit trail took the record: no AuditFileHandler is reached, or only "
+                "through a queue, or a level, a filter or `propagate: false` keeps the "
+                "record away from it"
             )
         for path, is_written, why, secure in self._answers:
             if not is_written:

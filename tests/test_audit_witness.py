@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chimera_log.audit.chain import OURS, Head
@@ -301,6 +301,7 @@ class Play:
         self.points = points
         self.seq = 0
         self.hurried = 0
+        self.now = 0.0
         self.is_asked = False
         self.pause: float | None = None
         self.is_idle = True
@@ -320,6 +321,14 @@ class Play:
             yield
             self.is_asked = True
 
+    def waits(self) -> Iterator[None]:
+        """Let time pass until the maintainer wants to be asked."""
+        while True:
+            if self.pause is not None and self.is_idle:
+                self.now += self.pause
+                self.is_asked = True
+            yield
+
     def maintains(self) -> Iterator[None]:
         """Do what the thread does, as often as it is asked."""
         while True:
@@ -327,13 +336,14 @@ class Play:
                 self.is_idle = True
                 yield
             self.is_idle = self.is_asked = False
+            self.pause = None
             yield
             self.points.sleep()
             yield
             seq = self.seq
             yield
             if seq:
-                self.pause = self.points.pause(seq, 0.0)
+                self.pause = self.points.pause(seq, self.now)
                 yield
                 if self.pause == 0:
                     seq = self.seq
@@ -342,13 +352,20 @@ class Play:
                     self.is_asked = True
 
 
+ALL = 20  # steps, in which anybody does all that he can
+TOLD = [(0, 3), (1, ALL), (2, 1), (1, ALL), (1, ALL)]  # before the next is written
+
+
+@example((60, 0), [False, False], TOLD)
 @given(
     st.sampled_from([(60, 0), (0, 3), (60, 3)]),
-    st.lists(st.booleans(), max_size=8),
-    st.lists(st.booleans(), max_size=120),
+    st.lists(st.booleans(), max_size=12),
+    st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([1, 2, 4, ALL])), max_size=30
+    ),
 )
 def test_nothing_is_forgotten(
-    options: tuple[float, int], records: list[bool], turns: list[bool]
+    options: tuple[float, int], records: list[bool], turns: list[tuple[int, int]]
 ) -> None:
     """
     However the two take turns, in the end everything was told, or somebody comes
@@ -359,8 +376,9 @@ def test_nothing_is_forgotten(
     play = Play(Checkpoints(interval, count))
     maintainer = play.maintains()
     writer = (step for fills in records for step in play.writes(fills=fills))
-    for is_writers in turns:
-        next(writer if is_writers else maintainer, None)
+    for who, steps in turns:
+        for _ in range(steps):
+            next([writer, maintainer, play.waits()][who], None)
     for _ in writer:
         pass
     while play.is_asked or not play.is_idle:
@@ -370,5 +388,6 @@ def test_nothing_is_forgotten(
     assert sorted(set(witness.told)) == witness.told
     assert play.hurried <= told <= play.seq
     assert not count or play.seq - told < count
-    if told < play.seq:
-        assert (interval or None) == play.pause
+    if told < play.seq and interval:
+        assert play.pause is not None
+        assert 0 < play.pause <= interval

@@ -235,6 +235,56 @@ class TestFields:
         }
 
 
+class TestBeginning:
+    @pytest.mark.parametrize(
+        ("fields", "static"),
+        [
+            ({}, {}),
+            ({}, {"service": "bot"}),
+            ({"timestamp": "timestamp", "level": "level"}, {}),
+            ({name: name for name in STANDARD_FIELDS}, {}),
+            ({**{name: name for name in STANDARD_FIELDS[:5]}, "pid": "process"}, {}),
+            ({**{name: name for name in STANDARD_FIELDS[:5]}, "trace": "stack"}, {}),
+        ],
+        ids=str,
+    )
+    def test_usual(self, fields: dict[str, str], static: dict[str, str]) -> None:
+        """
+        What follows the first five fields may be anything.
+        """
+        made = layout(fields, static)
+
+        assert made.begins_as_usual
+        assert (
+            STANDARD_FIELDS[:5]
+            == tuple(json.loads(made.encode(record("x", context={"a": 1}))))[:5]
+        )
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"@timestamp": "timestamp"},
+            {"level": "level"},
+            {"timestamp": "timestamp", "pid": "process"},
+            {"timestamp": "timestamp", "level": "module", "module": "level"},
+            {**{name: name for name in STANDARD_FIELDS[:4]}, "data": "context"},
+        ],
+        ids=str,
+    )
+    def test_unusual(self, fields: dict[str, str]) -> None:
+        """
+        Nothing stands before them or between them, and none has another name.
+        """
+        assert not layout(fields).begins_as_usual
+
+    @pytest.mark.parametrize("limit", [MIN_LINE_BYTES, 1_000_000])
+    def test_limit(self, limit: int) -> None:
+        """
+        The longest line is as it was asked for.
+        """
+        assert limit == layout(limit=limit).max_line_bytes
+
+
 class TestConfigErrors:
     @pytest.mark.parametrize(
         ("fields", "static", "message"),
