@@ -227,7 +227,7 @@ class TestFormatter:
 
         assert before == logging.getLogger().handlers
 
-    @pytest.mark.parametrize("line", ["", "{}\n{}", "no json", '{"a":1} '])
+    @pytest.mark.parametrize("line", ["", "{}", "{}\n{}", "no json", '{"a":1} '])
     def test_subclass_that_makes_no_line(
         self,
         make: Make,

@@ -177,7 +177,7 @@ class AuditFileHandler(RotatingFileHandler):
     def _line(self, record: logging.LogRecord) -> bytes:
         line = super()._line(record)
         if not self._is_trusted and not (
-            line.startswith(b"{") and line.endswith(b"}\n") and line.count(b"\n") == 1
+            line.startswith(b'{"') and line.endswith(b"}\n") and line.count(b"\n") == 1
         ):
             raise ValueError(f"no line of JSON: {line[:200]!r}")
         return line
