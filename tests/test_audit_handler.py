@@ -263,6 +263,23 @@ def test_its_own_checkpoints_stay_out(make: Make, path: Path) -> None:
     assert not path.exists()
 
 
+def test_checkpoint(make: Make, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Where the trail ends is told when asked for, and once; to none that has no end.
+    """
+    caplog.set_level("INFO", chain.OURS)
+    handler = make()
+    handler.checkpoint()
+    handler.handle(record())
+    handler.handle(record())
+    handler.checkpoint()
+    handler.checkpoint()
+
+    head = assert_chained(path.read_bytes().splitlines(keepends=True))
+    (told,) = caplog.records
+    assert {**head._asdict(), "trail": str(path)} == vars(told)["context"]
+
+
 def test_two_on_one_path(make: Make, path: Path) -> None:
     """
     Handlers on one path share the chain.
