@@ -99,9 +99,10 @@ class TestDemo:
 
     def test_all_events(self, demo: Demo) -> None:
         """
-        It shows all five events, and one of a plain logger.
+        It shows all five events, one of a plain logger, and one of the trail.
         """
         assert {
+            "audit_checkpoint",
             "execution_attempt",
             "performance_metrics",
             "safety_violation",
@@ -117,6 +118,16 @@ class TestDemo:
         lines = demo.lines("executions.log")
 
         assert ["execution_attempt"] * 40 == [line["event"] for line in lines]
+
+    def test_trail_is_anchored(self, demo: Demo) -> None:
+        """
+        ``chimera.log`` was told the hash of the last line of ``executions.log``.
+        """
+        last = demo.lines("executions.log")[-1]["audit"]
+        *_, told = demo.lines("chimera.log")
+
+        assert "audit_checkpoint" == told["event"]
+        assert (40, last["hash"]) == (told["context"]["seq"], told["context"]["hash"])
 
     def test_request_id(self, demo: Demo) -> None:
         """

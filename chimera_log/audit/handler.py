@@ -174,10 +174,20 @@ class AuditFileHandler(RotatingFileHandler):
                 self.baseFilename, is_written=is_written, why=why, secure=trail.secure
             )
 
+    def checkpoint(self) -> None:
+        """
+        Tell the other outputs now where the trail ends, unless they know.
+
+        That is done from time to time and at an orderly exit in any case.  Where
+        neither comes, as in AWS Lambda or under uvicorn, which dies of the signal that
+        it was sent, call this when the work is done.
+        """
+        self._file().checkpoint()
+
     def _line(self, record: logging.LogRecord) -> bytes:
         line = super()._line(record)
         if not self._is_trusted and not (
-            line.startswith(b"{") and line.endswith(b"}\n") and line.count(b"\n") == 1
+            line.startswith(b'{"') and line.endswith(b"}\n") and line.count(b"\n") == 1
         ):
             raise ValueError(f"no line of JSON: {line[:200]!r}")
         return line

@@ -28,6 +28,7 @@ import duckdb
 import pytest
 
 from chimera_log import get_logger
+from chimera_log.audit.chain import OURS
 from tests.integration.support import (
     LOAD,
     PATIENCE,
@@ -35,6 +36,7 @@ from tests.integration.support import (
     parsed,
     run_python,
 )
+from tests.logs import unchained
 
 OUTPUTS = ("console", "chimera.log", "executions.log")
 SURROGATE = "\ud800"
@@ -265,6 +267,11 @@ def modules() -> list[str]:
     return plain + [f"adapter.{name}" for name in corpus()]
 
 
+def modules_in(output: Path) -> list[str]:
+    """Return the same for *output*; all but the trail are told where the trail ends."""
+    return modules() + [OURS] * (output.name != "executions.log")
+
+
 def log_corpus() -> None:
     """Log every case, as part of the trail too; tell what raised on stderr."""
     cases = corpus()
@@ -318,13 +325,28 @@ class TestCorpus:
         """
         Each call leaves one line in each output, in the order of the calls.
         """
-        assert modules() == [record["module"] for record in records_in(output)]
+        found = [record["module"] for record in records_in(output)]
+
+        assert modules_in(output) == found
+
+    def test_trail_is_chained(self, directory: Path) -> None:
+        """
+        The trail links the very lines that the other outputs have.
+        """
+        *expected, _ = lines_of(directory / "chimera.log")
+
+        assert expected == unchained(lines_of(directory / "executions.log"))
 
     def test_lines_are_bounded(self, output: Path) -> None:
         """
-        No line is longer than the shipped file allows, its line feed included.
+        No line is longer than the shipped file allows, its line feed included; in the
+        trail, what links it comes on top.
         """
-        assert all(len(line) < MEGABYTE for line in lines_of(output))
+        lines = lines_of(output)
+        if output.name == "executions.log":
+            lines = unchained(lines)
+
+        assert all(len(line) < MEGABYTE for line in lines)
 
     def test_nothing_for_a_terminal(self, output: Path) -> None:
         """
@@ -344,7 +366,8 @@ logging.getLogger("bot").info("ordinary")
 """
         done = run_python(script, tmp_path)
 
-        assert 3 == len(lines_of(tmp_path / "chimera.log"))
+        *logged, _ = parsed(lines_of(tmp_path / "chimera.log"))
+        assert ["bot"] * 3 == [record["module"] for record in logged]
         assert 2 == len(lines_of(tmp_path / "executions.log"))
         assert "kept a record in the trail" in done.stderr.splitlines()[0]
 
@@ -394,7 +417,7 @@ class TestReaders:
         """
         DuckDB reads every line.
         """
-        assert [(len(modules()),)] == _by_duckdb("count(*)", output)
+        assert [(len(modules_in(output)),)] == _by_duckdb("count(*)", output)
 
     def test_duckdb_keeps_wei(self, output: Path) -> None:
         """
