@@ -226,11 +226,11 @@ class TestPut:
         """
         Without a test's disk the calls are those that suit the file system.
         """
-        spool = spools.open()
+        spool = spools.open(0)
         spool._calls = None
         spool.put(event(1))
 
-        assert [1] == taken(spool)
+        assert [0, 1] == taken(spool)
 
     def test_many_files(self, spools: Spools) -> None:
         """

@@ -168,3 +168,21 @@ def test_nested_in_memory(spool: Spool) -> None:
     spool.put(event)
     assert (4, 0, 4, 0) == figures(spool)
     assert [0, 1, 2, 3] == taken(spool)
+
+
+def test_removed_amid(spool: Spool, tmp_path: Path) -> None:
+    """
+    An event that is written to a file that turns out to be gone is lost, and counted.
+    """
+    (file,) = tmp_path.glob("spool/*/000001")
+
+    def remove() -> None:
+        file.unlink()
+        assert spool._backlog
+        spool._backlog.take(lambda _: True)
+
+    happens(spool, remove)
+    put(spool, 1)
+    assert (2, 0, 0, 2) == figures(spool)
+    put(spool, 2)
+    assert [2] == taken(spool)
