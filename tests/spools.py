@@ -73,12 +73,13 @@ class Disk(Ordinary):
         self.takes = 0
         self.after: Callable[[], object] = lambda: None
 
-    def write(self, fd: int, data: bytes, taken: list[int]) -> None:
+    def append(self, fd: int, data: bytes) -> int:
         """Write *data*, a part of it, or nothing."""
         if self.is_broken and not self.takes:
             raise OSError(errno.EIO, "broken")
-        super().write(fd, data[: self.takes] if self.is_broken else data, taken)
+        taken = super().append(fd, data[: self.takes] if self.is_broken else data)
         self.after()
+        return taken
 
 
 class Spools:

@@ -24,12 +24,26 @@ class Disk(Ordinary):
 
     happens: Callable[[], object] | None = None
 
-    def write(self, fd: int, data: bytes, taken: list[int]) -> None:
+    def append(self, fd: int, data: bytes) -> int:
         """As `Ordinary`, but what happens, happens once."""
         happens, self.happens = self.happens, None
         if happens:
             happens()
-        super().write(fd, data, taken)
+        return super().append(fd, data)
+
+
+class Interrupting(Event):
+    """An event in whose first look at the message something else happens."""
+
+    happens: Callable[[], object] | None = None
+
+    @property
+    def message(self) -> bytes:
+        """Its text."""
+        happens, self.happens = self.happens, None
+        if happens:
+            happens()
+        return b"x"
 
 
 @pytest.fixture(name="now")
@@ -139,3 +153,36 @@ def test_interrupted(spool: Spool) -> None:
     put(spool, 2)
     assert (3, 0, 3, 0) == figures(spool)
     assert [0, 1, 2] == taken(spool)
+
+
+def test_nested_in_memory(spool: Spool) -> None:
+    """
+    An event that a signal handler logs while another goes to memory, behind one whose
+    write was ended, is written behind both.
+    """
+    happens(spool, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        put(spool, 1)
+    event = Interrupting(2, b"x")
+    event.happens = lambda: put(spool, 3)
+    spool.put(event)
+    assert (4, 0, 4, 0) == figures(spool)
+    assert [0, 1, 2, 3] == taken(spool)
+
+
+def test_removed_amid(spool: Spool, tmp_path: Path) -> None:
+    """
+    An event that is written to a file that turns out to be gone is lost, and counted.
+    """
+    (file,) = tmp_path.glob("spool/*/000001")
+
+    def remove() -> None:
+        file.unlink()
+        assert spool._backlog
+        spool._backlog.take(lambda _: True)
+
+    happens(spool, remove)
+    put(spool, 1)
+    assert (2, 0, 0, 2) == figures(spool)
+    put(spool, 2)
+    assert [2] == taken(spool)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    Wrote = Callable[[Ordinary, int, bytes], int]
+
 EXT4 = 0xEF53
 CLOSED = 99_999  # no descriptor has this number
 
@@ -68,11 +70,19 @@ def fd(path: Path) -> Iterator[int]:
     os.close(opened)
 
 
-def wrote(calls: Ordinary, fd: int, data: bytes) -> int:
-    """Write *data*; return how many of its bytes were taken."""
+def by_write(calls: Ordinary, fd: int, data: bytes) -> int:
+    """Write *data*; return how many of its bytes were noted as taken."""
     taken: list[int] = []
     calls.write(fd, data, taken)
     return sum(taken)
+
+
+def by_append(calls: Ordinary, fd: int, data: bytes) -> int:
+    """Write *data*; return how many of its bytes were returned as taken."""
+    return calls.append(fd, data)
+
+
+either_way = pytest.mark.parametrize("wrote", [by_write, by_append])
 
 
 class TestLock:
@@ -152,9 +162,12 @@ class TestLook:
             calls.look(str(path / "x"))
 
 
+@either_way
 class TestWrite:
     @pytest.mark.parametrize("length", [0, 1, 400, 2**16, 2**16 + 1, 2**20])
-    def test_lengths(self, calls: Ordinary, fd: int, path: Path, length: int) -> None:
+    def test_lengths(
+        self, calls: Ordinary, fd: int, path: Path, length: int, wrote: Wrote
+    ) -> None:
         """
         Data of any length is written whole.
         """
@@ -163,8 +176,8 @@ class TestWrite:
         assert length == wrote(calls, fd, data)
         assert data == path.read_bytes()
 
-    @given(st.lists(st.binary(max_size=50)))
-    def test_any_bytes(self, pieces: list[bytes]) -> None:
+    @given(pieces=st.lists(st.binary(max_size=50)))
+    def test_any_bytes(self, pieces: list[bytes], wrote: Wrote) -> None:
         """
         Any bytes are written as they are, NULs too, one after the other.
         """
@@ -178,14 +191,14 @@ class TestWrite:
                 os.close(reader)
                 os.close(writer)
 
-    def test_bad_descriptor(self, calls: Ordinary) -> None:
+    def test_bad_descriptor(self, calls: Ordinary, wrote: Wrote) -> None:
         """
         What is no descriptor is an error.
         """
         with pytest.raises(OSError, match="Bad file descriptor"):
             wrote(calls, CLOSED, b"x")
 
-    def test_read_only(self, calls: Ordinary, path: Path) -> None:
+    def test_read_only(self, calls: Ordinary, path: Path, wrote: Wrote) -> None:
         """
         What was opened for reading only cannot be written.
         """
@@ -194,7 +207,7 @@ class TestWrite:
 
         assert errno.EBADF == caught.value.errno
 
-    def test_full(self, calls: Ordinary) -> None:
+    def test_full(self, calls: Ordinary, wrote: Wrote) -> None:
         """
         No room is an error.
         """
@@ -231,8 +244,9 @@ class Timed(Keeping):
         self._write: Any = write
 
 
+@either_way
 class TestSlowWrite:
-    def test_quick(self, fd: int) -> None:
+    def test_quick(self, fd: int, wrote: Wrote) -> None:
         """
         Quick writes keep the GIL, also one that takes exactly as long as is quick.
         """
@@ -242,7 +256,7 @@ class TestSlowWrite:
 
         assert 3 == calls.kept
 
-    def test_slow(self, fd: int, path: Path) -> None:
+    def test_slow(self, fd: int, path: Path, wrote: Wrote) -> None:
         """
         After a slow one, writes give up the GIL for ten seconds.
         """
@@ -259,7 +273,7 @@ class TestSlowWrite:
         assert 2 == calls.kept
         assert b"1234" == path.read_bytes()
 
-    def test_long(self, fd: int) -> None:
+    def test_long(self, fd: int, wrote: Wrote) -> None:
         """
         Long data gives up the GIL at once.
         """
@@ -269,7 +283,7 @@ class TestSlowWrite:
 
         assert 1 == calls.kept
 
-    def test_interrupted(self, fd: int, path: Path) -> None:
+    def test_interrupted(self, fd: int, path: Path, wrote: Wrote) -> None:
         """
         A call that took nothing is made again, the ordinary way.
         """

@@ -76,8 +76,9 @@ class Delivery:
     """
     Bring the events of *queue* to *target*.
 
-    `expect` is called by any thread, after each event that was put into the queue;
-    `use`, `hurry` and `statistics` by any thread; `step` by one at a time.
+    `expect` is called by any thread, after each event that was put into the queue
+    while `listens` is true; `use`, `hurry` and `statistics` by any thread; `step` by
+    one at a time.
 
     Args:
         client: Makes the calls.
@@ -122,7 +123,8 @@ class Delivery:
         self._is_second_try = False
         self._due_at: float | None = None
         self._hurried_until = float("-inf")
-        self._put = 0  # since the last step; a hint: threads may lose counts
+        self.listens = True  # whether `expect` is to be called
+        self._put = 0  # since it listens; a hint: threads may lose counts
         self._wake_at: float = 1
         self._counts = dict.fromkeys(COUNTS, 0)
         self._last_error: str | None = None
@@ -152,7 +154,7 @@ class Delivery:
         """Know that an event was put into the queue."""
         self._put += 1
         if self._put >= self._wake_at:
-            self._wake_at = _NEVER
+            self.listens = False
             self._wake()
 
     def hurry(self, now: float, until: float) -> None:
@@ -172,7 +174,7 @@ class Delivery:
         Returns:
             Seconds until the next step; 0: at once; ``None``: nothing waits.
         """
-        self._wake_at = _NEVER
+        self.listens = False  # whoever puts an event need not wake us
         try:
             pause = self._step(now)
         except CallFailed as failure:
@@ -184,6 +186,7 @@ class Delivery:
         # before is seen.
         self._put = 0
         self._wake_at = _NEVER
+        self.listens = True
         if pause is None:
             self._wake_at = 1
             return 0 if self.waiting else None

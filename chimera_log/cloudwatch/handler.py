@@ -169,7 +169,9 @@ class CloudWatchHandler(LineHandler):
             route = self._route
             if route is None or not self._is_open:
                 route = self._open()
-            route.put(Event(_milliseconds(record.created), message))
+            # What `Event` does itself, in half the time.
+            event = tuple.__new__(Event, (_milliseconds(record.created), message))
+            route.put(event)
         except Exception:
             self.handleError(record)
 
@@ -282,7 +284,8 @@ def _event_bytes(value: Any) -> int:
 def _milliseconds(created: Any) -> int:
     """Return the time of a record as AWS takes it: the line's, to the millisecond."""
     try:
-        # The line rounds to the microsecond.
-        return int(round(created * 1_000_000) // 1000)
+        # The line rounds to the microsecond: from half of one below, a millisecond
+        # is over.
+        return int(created * 1000 + 0.0005)
     except (ArithmeticError, TypeError, ValueError):  # somebody made the record
         return int(time.time() * 1000)

@@ -101,6 +101,11 @@ class MemoryQueue:
         return -self._taken - self._dropped + self._settled + len(self._arrived)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether none waits; told in less time than how many do."""
+        return not (self._arrived or self._queue)
+
+    @property
     def spooled(self) -> int:
         """How many events wait on a disk: none."""
         return 0

@@ -106,7 +106,8 @@ class Route:
     def put(self, event: Event) -> None:
         """Have *event* delivered; returns at once."""
         self._queue.put(event)
-        self._own.expect()
+        if self._own.listens:
+            self._own.expect()
 
     def use(self, options: Options) -> None:
         """Behave as *options* say from now on."""

@@ -67,18 +67,11 @@ def is_own(record: logging.LogRecord) -> bool:
     tells, and when it did, also of a record that came by somebody's queue; no flag
     does, which would hide what other threads log meanwhile.
     """
-    if threading.get_ident() != _sending:
-        made_at: object = record.created  # somebody made the record: anything
-        if record.thread not in _senders or not isinstance(made_at, (int, float)):
-            return False
-        # The number may have been another thread's before, and may be later.
-        spans = [*_spans, (_sending, _began_at, float("inf"))]
-        if not any(
-            thread == record.thread and begin <= made_at <= end
-            for thread, begin, end in spans
-        ):
-            return False
-    return record.name != OWN_LOGGER
+    if threading.get_ident() == _sending or (
+        record.thread in _senders and _is_of_a_span(record)
+    ):
+        return record.name != OWN_LOGGER
+    return False
 
 
 def flush(routes: Iterable[Route], timeout: float) -> bool:
@@ -138,6 +131,19 @@ def let_go(route: Route, timeout: float) -> bool:
     if is_flushed and not _may_not_wait():
         _worker.finish(max(deadline - time.monotonic(), 0))
     return is_flushed
+
+
+def _is_of_a_span(record: logging.LogRecord) -> bool:
+    """Whether *record* was made while its thread was sending."""
+    made_at: object = record.created  # somebody made the record: anything
+    if not isinstance(made_at, (int, float)):
+        return False
+    # The number may have been another thread's before, and may be later.
+    spans = [*_spans, (_sending, _began_at, float("inf"))]
+    return any(
+        thread == record.thread and begin <= made_at <= end
+        for thread, begin, end in spans
+    )
 
 
 def _shared(deadline: float) -> float:

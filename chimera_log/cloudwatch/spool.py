@@ -60,6 +60,10 @@ class Spool:
         clock: Seconds that never go back.
     """
 
+    # Whether an event goes straight to the disk: that is well, and nothing waits.
+    _is_clear: bool
+    _retry_at: float | None  # when a disk is tried again that took nothing
+
     def __init__(
         self,
         directory: str,
@@ -116,11 +120,13 @@ class Spool:
         `put` leaves its event to that, which writes it before it returns.
         """
         with self._lock:
-            if self._is_idle():
+            if self._is_clear:
+                self._is_clear = False
                 self._write_straight(event)
             else:
                 self._memory.put(event)
-            self._write_waiting()
+            if not self._is_done():
+                self._write_waiting()
 
     def take(self, fits: Callable[[Event], bool]) -> list[Event]:
         """
@@ -162,7 +168,7 @@ class Spool:
         with self._lock:
             if self._busy:
                 return
-            self._retry_at = float("-inf")
+            self._retry_at = None
             self._write_waiting()
             self._close_file()
             backlog, self._backlog = self._backlog, None
@@ -186,37 +192,40 @@ class Spool:
     def _begin(self) -> None:
         self._lock = RLock()
         self._busy = False
-        self._retry_at = float("-inf")
+        self._is_clear = True
+        self._retry_at = None
+        self._segment: Segment | None = None  # the file that is open
         self._number = 0
         self._calls: Ordinary | None = None
-        self._lost = 0  # in places that were left, and too large for any
+        self._lost: int = 0  # in places that were left, and too large for any
         self._writing: deque[Event] = deque()  # out of memory, and not yet on the disk
         self._straight = 0  # events that never were in memory before they were written
         self._room = 0
-        self._wanted = 0  # bytes of the last write ...
-        self._taken: list[int] = []  # ... and how many of them were taken
 
     @property
     def _dropped(self) -> int:
         backlog = self._backlog
         return self._lost + (backlog.dropped if backlog else 0)
 
-    def _is_idle(self) -> bool:
-        """Whether nothing waits, and the disk takes what comes."""
-        return (
-            not (self._busy or self._writing or self._memory.queued)
-            and self._clock() >= self._retry_at
-        )
+    def _is_done(self) -> bool:
+        """Whether nothing waits any more, and nobody writes."""
+        # No call but the first: no signal handler can come after it.
+        is_done = self._memory.is_empty and not (self._busy or self._writing)
+        self._is_clear = is_done and self._retry_at is None
+        return is_done
+
+    def _is_resting(self) -> bool:
+        """Whether the disk is not to be tried again yet."""
+        return self._retry_at is not None and self._clock() < self._retry_at
 
     def _write_straight(self, event: Event) -> None:
         """Write *event*, before which none waits."""
         try:
             self._busy = True
-            self._taken.clear()
             # No call in between: no signal handler can come.
             self._straight += 1
             self._writing.append(event)
-            self._write_out()
+            self._write_out(encoded(event))
         except OSError as error:
             self._give_up(error)
         finally:
@@ -226,54 +235,62 @@ class Spool:
         """Move to the disk what waits in memory, or a good part of it."""
         written = 0
         # Again when we are done: a signal handler's may have come in between.
-        while not self._busy and (self._writing or self._memory.queued):
-            if written >= _PER_PUT or self._clock() < self._retry_at:
+        while not (self._is_done() or self._busy):
+            if written >= _PER_PUT or self._is_resting():
                 return
             try:
                 self._busy = True
-                self._write_some()
-                written += self._wanted
+                # Nothing: the put to memory that we interrupted has it in hand.
+                written += self._write_some() or _PER_PUT
             except OSError as error:
                 self._give_up(error)
             finally:
                 self._busy = False
 
-    def _write_some(self) -> None:
+    def _write_some(self) -> int:
         """
-        Write the events that wait longest in one call.
+        Write the events that wait longest in one call; return how many bytes that is.
 
         Raises:
             OSError: If they could not be written; then none of them was.
         """
-        if self._writing:
-            self._settle()  # a signal handler raised amid the last write
-            if self._writing:
-                self._cut_back()
-        self._taken.clear()
-        if not self._writing:
+        is_again = bool(self._writing)  # a signal handler raised amid the last write
+        if not is_again:
             self._room = self._at_once
             # In one step of C, so that no signal handler can come between.
             step = chain.from_iterable(map(self._memory.take, (self._has_room_for,)))
             self._writing.extend(step)
-        self._write_out()
+        data = b"".join(map(encoded, self._writing))
+        segment = self._segment
+        if not data:
+            return 0
+        if is_again and segment is not None and self._is_in(segment, len(data)):
+            self._settle(segment, len(data))
+        else:
+            self._cut_back()
+            self._write_out(data)
+        return len(data)
 
-    def _write_out(self) -> None:
+    def _write_out(self, data: bytes) -> None:
         """
-        Write what is out of memory, as `_write_some` does.
+        Write *data*, which is what is out of memory, as `_write_some` does.
 
         Raises:
             OSError: If it could not be written; then nothing was.
         """
-        data = b"".join(map(encoded, self._writing))
-        if len(data) > self._max_bytes:
-            self._refuse(len(data))
-            return
-        fd, calls = self._file_for(len(data))
-        self._wanted = len(data)
-        calls.write(fd, data, self._taken)
-        self._settle()
-        if self._writing:
+        size, segment, calls = len(data), self._segment, self._calls
+        if segment is None or calls is None or segment.size + size > segment.limit:
+            if size > self._max_bytes:
+                self._refuse(size)
+                return
+            segment, calls = self._make_room(size)
+        if calls.append(self._fd, data) < size:
             raise OSError(errno.ENOSPC, "no space left for a whole record")
+        self._settle(segment, size)
+
+    def _is_in(self, segment: Segment, size: int) -> bool:
+        """Whether *size* bytes are in the open file that were not counted."""
+        return segment.limit > 0 and os.fstat(self._fd).st_size == segment.size + size
 
     def _has_room_for(self, event: Event) -> bool:
         """Whether *event* goes into the same write as those before it."""
@@ -281,19 +298,16 @@ class Spool:
         self._room -= len(event.message) + MAX_HEAD
         return is_first or self._room >= 0
 
-    def _settle(self) -> None:
-        """Count what is written, and let it wait no more."""
-        is_out = self._taken and sum(self._taken) == self._wanted
-        if not is_out or not self._writing:
-            return
-        backlog, segment, count = self._backlog, self._segment(), len(self._writing)
+    def _settle(self, segment: Segment, size: int) -> None:
+        """Count what was written to *segment*, and let it wait no more."""
+        count = len(self._writing)
         # No call from here on, but one of C: no signal handler can come between.
-        if backlog is None or segment is None:  # somebody removed the file
-            self._lost += count
-        else:
-            segment.size += self._wanted
+        if segment.limit:
+            segment.size += size
             segment.left += count
-            backlog.size += self._wanted
+        else:  # somebody removed the file
+            self._lost += count
+        self._retry_at = None
         self._writing.clear()
 
     def _give_up(self, error: OSError) -> None:
@@ -305,11 +319,10 @@ class Spool:
 
     def _cut_back(self) -> None:
         """Take half a record off the file, or never write to that file again."""
-        segment = self._segment()
-        if segment is None:
+        if self._segment is None:
             return
         try:
-            os.ftruncate(self._fd, segment.size)
+            os.ftruncate(self._fd, self._segment.size)
         except OSError:  # a reader skips it
             self._close_file()
 
@@ -320,16 +333,22 @@ class Spool:
             "full", f"an event of {size} bytes is more than max_spool_bytes; dropped"
         )
 
-    def _file_for(self, length: int) -> tuple[int, Ordinary]:
-        """Return a file that *length* more bytes may be written to."""
+    def _make_room(self, length: int) -> tuple[Segment, Ordinary]:
+        """
+        Return a file that *length* more bytes may be written to, and the calls for it.
+
+        Raises:
+            OSError: If none can be made.
+        """
         backlog = self._backlog
         if backlog is None:
             place = make_place(self._directory, self._label)
             backlog = self._backlog = Backlog(
                 place, self._on_trouble, lock=self._lock, is_growing=True
             )
-        if not self._fits(length):
-            self._open_next(backlog)
+        segment = self._segment
+        if segment is None or not self._fits(segment, length):
+            segment = self._open_next(backlog)
         while backlog.size + length > self._max_bytes and len(backlog.segments) > 1:
             lost = backlog.drop_first()
             self._on_trouble(
@@ -337,32 +356,30 @@ class Spool:
                 f"max_spool_bytes reached; the {lost} oldest events are lost, "
                 f"{self.dropped} in all",
             )
-        calls = self._calls = self._calls or calls_for(self._fd)
-        return self._fd, calls
+        room = self._max_bytes - backlog.size
+        segment.limit = max(min(segment.size + room, self._max_segment), length)
+        self._calls = self._calls or calls_for(self._fd)
+        return segment, self._calls
 
-    def _fits(self, length: int) -> bool:
-        """Whether *length* more bytes may be written to the file that is open."""
-        segment = self._segment()
-        return segment is not None and (
+    def _fits(self, segment: Segment, length: int) -> bool:
+        """Whether *segment* is still there, and not full."""
+        return bool(segment.limit) and (
             not segment.size or segment.size + length <= self._max_segment
         )
 
-    def _segment(self) -> Segment | None:
-        """Return the file that is open, if it is still part of the backlog."""
-        segments = self._backlog.segments if self._backlog else ()
-        if self._fd >= 0 and segments and segments[-1].number == self._number:
-            return segments[-1]
-        return None
-
-    def _open_next(self, backlog: Backlog) -> None:
+    def _open_next(self, backlog: Backlog) -> Segment:
         self._close_file()
         number = self._number + 1
         path = backlog.place.segment_path(number)
         self._fd = opening.open_or_make(path, _FLAGS, FILE_MODE)
         self._number = number
-        backlog.segments.append(Segment(number))
+        segment = Segment(number)
+        backlog.segments.append(segment)
+        self._segment = segment
+        return segment
 
     def _close_file(self) -> None:
+        self._segment = None
         fd, self._fd = self._fd, -1
         if fd >= 0:
             with suppress(OSError):  # closed behind our back

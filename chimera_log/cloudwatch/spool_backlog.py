@@ -35,14 +35,17 @@ class Segment:
         number: Its name.
         size: Bytes of whole records.
         left: How many records are still to be read.
+        limit: Size up to which it may grow before anything has to be looked at; 0
+            also when the file is gone.
     """
 
-    __slots__ = ("left", "number", "size")
+    __slots__ = ("left", "limit", "number", "size")
 
     def __init__(self, number: int, size: int = 0, left: int = 0) -> None:
         self.number = number
         self.size = size
         self.left = left
+        self.limit = 0
 
 
 class Backlog:
@@ -71,7 +74,6 @@ class Backlog:
     ) -> None:
         self.place = place
         self.segments = deque(segments)
-        self.size = sum(segment.size for segment in self.segments)
         self.dropped = 0
         self._on_trouble = on_trouble
         self._lock = lock or RLock()
@@ -88,6 +90,11 @@ class Backlog:
         """Close a file that nobody closed."""
         with suppress(Exception):  # the interpreter may be half gone
             self._close_file()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the records in all files."""
+        return sum(segment.size for segment in list(self.segments))
 
     @property
     def label(self) -> Label | None:
@@ -171,7 +178,6 @@ class Backlog:
         """
         with self._lock:
             segment = self.segments.popleft()
-            self.size -= segment.size
             lost = self._lose(segment)
         self._unlink(segment)  # which may be open: only the taker closes what it reads
         return lost
@@ -211,7 +217,7 @@ class Backlog:
         self._close_file()
         self.segments.clear()
         self._ready.clear()
-        self.size = self._in_hand = 0
+        self._in_hand = 0
 
     # No loop stands inside a ``try`` or a ``with``; `memory` says why.
 
@@ -225,7 +231,6 @@ class Backlog:
         done: list[Segment] = []
         while self.segments and self._is_behind(self.segments[0]):
             done.append(self.segments.popleft())
-            self.size -= done[-1].size
         return done
 
     def _read_some(self) -> bool:
@@ -329,7 +334,7 @@ class Backlog:
             if segment not in self.segments:  # it was us: dropped meanwhile
                 return
             self.segments.remove(segment)
-            self.size -= segment.size
+            segment.limit = 0
             lost = self._lose(segment)
         self._on_trouble("vanished", f"somebody removed {path}; {lost} events lost")
 

@@ -26,6 +26,7 @@ import struct
 import sys
 import time
 from collections import namedtuple
+from itertools import starmap
 
 from chimera_log.native import RLock
 
@@ -94,6 +95,15 @@ class Ordinary:
         """
         taken.extend(map(os.write, (fd,), (data,)))
 
+    def append(self, fd: int, data: bytes) -> int:
+        """
+        Write *data* in one call; return how many of its bytes were taken.
+
+        Faster than `write`, for whoever can tell from the file what was taken, in
+        case that a signal handler raises.
+        """
+        return os.write(fd, data)
+
 
 class Keeping(Ordinary):
     """
@@ -119,8 +129,11 @@ class Keeping(Ordinary):
             ctypes.c_uint,
             ctypes.c_void_p,
         ]
-        self._write.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t]
+        # Its arguments are not declared: to convert what is takes as long as the call.
+        # By itself ctypes passes an int as C's int, bytes as a pointer to them, and the
+        # size as what it is made here.
         self._write.restype = ctypes.c_ssize_t
+        self._size = ctypes.c_size_t
         self._buffer = ctypes.c_char * _STATX_BYTES
         self._clock = clock
         self._yield_until = float("-inf")
@@ -156,7 +169,8 @@ class Keeping(Ordinary):
         if len(data) > MAX_KEPT_WRITE or start < self._yield_until:
             super().write(fd, data, taken)
             return
-        taken.extend(map(self._write, (fd,), (data,), (len(data),)))
+        call = (fd, data, self._size(len(data)))
+        taken.extend(starmap(self._write, (call,)))
         if taken[-1] < 0:
             # Nothing was taken.  The ordinary call fails the same way, or, after
             # a signal, does not.
@@ -166,6 +180,19 @@ class Keeping(Ordinary):
         now = self._clock()
         if now - start > SLOW_WRITE:
             self._yield_until = now + SLOW_PAUSE
+
+    def append(self, fd: int, data: bytes) -> int:
+        """Write *data*, as `write` does; return how many of its bytes were taken."""
+        start = self._clock()
+        if len(data) > MAX_KEPT_WRITE or start < self._yield_until:
+            return super().append(fd, data)
+        taken: int = self._write(fd, data, self._size(len(data)))
+        if taken < 0:  # nothing was; see `write`
+            return super().append(fd, data)
+        now = self._clock()
+        if now - start > SLOW_WRITE:
+            self._yield_until = now + SLOW_PAUSE
+        return taken
 
 
 class OthersFile(Keeping):
@@ -192,7 +219,8 @@ class OthersFile(Keeping):
             return
         if self._identity(fd) != self._file:
             return
-        taken.extend(map(max, map(self._write, (fd,), (data,), (len(data),)), (0,)))
+        call = (fd, data, self._size(len(data)))
+        taken.extend(map(max, starmap(self._write, (call,)), (0,)))
         now = self._clock()
         if now - start > SLOW_WRITE:
             self._yield_until = now + SLOW_PAUSE
