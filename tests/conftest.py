@@ -33,10 +33,15 @@ PATIENCE = 30.0  # seconds for what takes none
 settings.register_profile(
     "default",
     deadline=None,
-    max_examples=100,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=2_000)
+
+
+def fewer_examples(times: int) -> settings:
+    """Return the settings of a property whose examples are *times* as dear as most."""
+    return settings(max_examples=settings().max_examples // times)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

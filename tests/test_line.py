@@ -21,7 +21,7 @@ from chimera_log.line import (
     Layout,
 )
 from chimera_log.redact import Redactor
-from tests.conftest import record
+from tests.conftest import fewer_examples, record
 from tests.test_values import (
     ANY_TEXT,
     ANYTHING,
@@ -450,6 +450,7 @@ VALUES = st.one_of(
 
 
 class TestLength:
+    @fewer_examples(2)
     @given(
         st.fixed_dictionaries(
             {"context": st.dictionaries(TEXTS, VALUES, max_size=5)},

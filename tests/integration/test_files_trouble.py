@@ -289,7 +289,7 @@ class TestStopped:
         """
         Who writes without the lock is not taken for dead in the middle of a line.
         """
-        count, size = 150, 200_000
+        count, size = 50, 200_000
         script = f"""{HANDLER}
 handler = handler_for(".", maxBytes=0)
 writer = int(sys.argv[1])
