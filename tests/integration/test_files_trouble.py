@@ -285,11 +285,12 @@ class TestStopped:
         (line,) = capsys.readouterr().err.splitlines()
         assert "another process holds it" in line
 
-    def test_impatient_siblings(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("count", [50, pytest.param(150, marks=pytest.mark.long)])
+    def test_impatient_siblings(self, tmp_path: Path, count: int) -> None:
         """
         Who writes without the lock is not taken for dead in the middle of a line.
         """
-        count, size = 50, 200_000
+        size = 200_000
         script = f"""{HANDLER}
 handler = handler_for(".", maxBytes=0)
 writer = int(sys.argv[1])
