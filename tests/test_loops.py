@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 PACKAGE = Path(chimera_log.__file__).parent
 # Where nothing is lost but a descriptor, or nothing at all.
 HARMLESS = {
+    ("audit/anchors.py", "_unpacked"),
     ("audit/heads.py", "_lines_from_end"),
+    ("audit/reading.py", "_raw"),
     ("files/compress.py", "chunks"),
     ("files/compress.py", "unpacked"),
     ("files/durable.py", "sync"),

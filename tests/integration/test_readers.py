@@ -294,7 +294,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return where a child logged the corpus; ``console`` is its stdout."""
     directory = tmp_path_factory.mktemp("corpus")
     script = f"{LOAD}\nfrom {__name__} import log_corpus\nlog_corpus()"
-    done = run_python(script, directory)
+    done = run_python(script, directory, COVERAGE_PROCESS_CONFIG="")
     (directory / "console").write_bytes(done.stdout)
     (directory / "stderr").write_text(done.stderr, encoding="utf-8")
     return directory

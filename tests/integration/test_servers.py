@@ -28,10 +28,10 @@ from tests.integration.support import (
     LOAD,
     PATIENCE,
     SHIPPED,
-    environment,
     lines_of,
     parsed,
     run_python,
+    unmeasured,
     wait_until,
 )
 from tests.logs import unchained
@@ -243,7 +243,7 @@ def _started(
         subprocess.Popen(
             server.command,
             cwd=directory,
-            env=environment(directory / "logs"),
+            env=unmeasured(directory / "logs"),
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

@@ -27,6 +27,7 @@ from tests.integration.support import (
     lines_of,
     parsed,
     run_python,
+    unmeasured,
     wait_until,
 )
 
@@ -337,7 +338,7 @@ write({2 * life + 1}, 10**9)
             process = subprocess.Popen(
                 [sys.executable, "-c", script],
                 cwd=place,
-                env=environment(place, SINK="file"),
+                env=unmeasured(place, SINK="file"),
                 stdin=subprocess.DEVNULL,
             )
             try:
