@@ -129,8 +129,8 @@ def log_execution_attempt(
 
     Raises:
         AuditError: Only with *required*: no `AuditFileHandler` took this record
-            (because of a level, a filter or the configuration), one could not write
-            it now, or the disk did not take it within a second.
+            (because of a level, a filter or the configuration), none could write it
+            now, or the disk did not take it within a second.
     """
     number = None if level is None else _number_of(level, logging.INFO)
     target = _enabled(logger, logging.ERROR if number is None else number)

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 SYNC_TIMEOUT = 1.0  # seconds that a disk may take
 
+_NOBODY = (
+    "no audit trail took the record: no AuditFileHandler is reached, or only through "
+    "a queue, or a level, a filter or `propagate: false` keeps the record away from it"
+)
+
 # What one handler answered: its file; whether the record is written, and if not, why;
 # and what has the disk keep it within so many seconds, and says whether it does.
 Answer = namedtuple("Answer", ["path", "is_written", "why", "secure"])
@@ -53,20 +58,21 @@ class Receipt:
         """
         Return when the record is in a trail, and the disk has it.
 
+        Of several trails one is enough; what the others lack, stderr tells.
+
         Raises:
-            AuditError: If no trail took it, one could not write it, or the disk did
-                not take it within `SYNC_TIMEOUT`.
+            AuditError: If no trail took it, could write it, and had it on the disk
+                within `SYNC_TIMEOUT`.
         """
-        if not self._answers:
-            raise AuditError(
-                "no audit trail took the record: no AuditFileHandler is reached, or a "
-                "level, a filter or `propagate: false` keeps the record away from it"
-            )
+        lacking = []
         for path, is_written, why, secure in self._answers:
             if not is_written:
-                raise AuditError(f"{path}: not written: {why}")
-            if not secure(SYNC_TIMEOUT):
-                raise AuditError(
+                lacking.append(f"{path}: not written: {why}")
+            elif secure(SYNC_TIMEOUT):
+                return
+            else:
+                lacking.append(
                     f"{path}: written, but after {SYNC_TIMEOUT:.0f} s the disk does not "
                     "have it for certain"
                 )
+        raise AuditError("; ".join(lacking) or _NOBODY)

@@ -19,8 +19,10 @@ from hypothesis import HealthCheck, settings
 
 from chimera_log import report, worker
 from chimera_log.cloudwatch import sender
+from chimera_log.cloudwatch.notices import Notices
 from chimera_log.config import hooks
 from chimera_log.files.segments import all_segments
+from chimera_log.files.waiting import unwritten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +33,15 @@ PATIENCE = 30.0  # seconds for what takes none
 settings.register_profile(
     "default",
     deadline=None,
-    max_examples=100,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=2_000)
+
+
+def fewer_examples(times: int) -> settings:
+    """Return the settings of a property whose examples are *times* as dear as most."""
+    return settings(max_examples=settings().max_examples // times)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -110,10 +117,13 @@ def _nothing_left_behind() -> Iterator[None]:
     worker.stop_all(10)
     for segments in list(all_segments):
         segments.rest()
+        if segments in unwritten:  # it would try again amid the next tests
+            segments.after_fork()  # as a child does: what waits is forgotten
     for route in list(sender._routes.values()):
         route.after_fork()  # as a child does: what waits is forgotten
     sender._active.clear()
     sender._routes.clear()
+    sender._notices = Notices()
     left = [thread for thread in threading.enumerate() if thread not in known]
     assert [] == left
     assert [] == [each.name for each in worker.members(worker._workers) if each._thread]

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from chimera_log import worker
+from chimera_log import JsonFormatter, worker
 from tests.aws import Boto, Logs
 from tests.conftest import descriptors, record, threads_now
+from tests.logs import unchained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ class Subject(NamedTuple):
     config: Callable[[Path], dict[str, Any]]  # its part of a dictConfig document
     delivered: Callable[[Path], list[str]] = lambda _: []
     is_shared: bool = True  # whether processes deliver to one place, in order
+    formatter: type[logging.Formatter] = logging.Formatter  # what it takes at least
 
     def build(self, directory: Path, **options: Any) -> Any:
         """Return an instance, built as dictConfig builds it from YAML."""
@@ -225,11 +227,10 @@ def _survives_hostile_records(subject: Subject, directory: Path) -> None:
 def _survives_bad_formatter(subject: Subject, directory: Path) -> None:
     handler = subject.build(directory)
 
-    class Broken(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            raise ValueError(record)
+    def broken(logged: logging.LogRecord) -> str:
+        raise ValueError(logged)
 
-    handler.setFormatter(Broken())
+    handler.setFormatter(_formatter(subject, broken))
     handler.handle(record())
     assert 1 == handler.statistics().dropped
     handler.close()
@@ -271,12 +272,11 @@ def _formats_once(subject: Subject, directory: Path) -> None:
     handler = subject.build(directory)
     formatted = []
 
-    class Counting(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            formatted.append(record.msg)
-            return super().format(record)
+    def counting(logged: logging.LogRecord) -> str:
+        formatted.append(logged.msg)
+        return '{"event":"once"}'
 
-    handler.setFormatter(Counting())
+    handler.setFormatter(_formatter(subject, counting))
     handler.handle(record("once"))
     handler.close()
     assert ["once"] == formatted
@@ -392,6 +392,15 @@ def _events(subject: Subject, directory: Path) -> list[Any]:
     return [json.loads(line)["event"] for line in subject.delivered(directory)]
 
 
+def _formatter(
+    subject: Subject, format_: Callable[[logging.LogRecord], str]
+) -> logging.Formatter:
+    """Return a formatter for the subject that formats by *format_*."""
+    made = subject.formatter()
+    vars(made)["format"] = format_
+    return made
+
+
 def _run_in_threads(run: Callable[[], None], count: int) -> None:
     threads = [threading.Thread(target=run) for _ in range(count)]
     for thread in threads:
@@ -418,6 +427,16 @@ def _file(name: str, **options: Any) -> Subject:
     return Subject("handler", name, config, delivered)
 
 
+def _trail(**options: Any) -> Subject:
+    written = _file("AuditFileHandler", **options)
+
+    def delivered(directory: Path) -> list[str]:
+        lines = unchained(line.encode() for line in written.delivered(directory))
+        return [line.decode() for line in lines]
+
+    return written._replace(delivered=delivered, formatter=JsonFormatter)
+
+
 class FileOfLogs(NamedTuple):
     """Makes clients of a CloudWatch Logs that is a file in *directory*."""
 
@@ -441,7 +460,8 @@ def _cloudwatch(**options: Any) -> Subject:
             "class": "chimera_log.CloudWatchHandler",
             "formatter": "json",
             "client_factory": FileOfLogs(directory),
-            "close_timeout": 0.5,
+            # Where a file is in the way, nothing is worth waiting for.
+            "close_timeout": 0.1 if directory.is_file() else 30,
             **places,
         }
 
@@ -496,6 +516,8 @@ SUBJECTS = [
     ),
     _file("RotatingFileHandler"),
     _file("RotatingFileHandler", writer="thread"),
+    _trail(),
+    _trail(sync="always"),
     _console(),
     _console(writer="thread"),
     _cloudwatch(),

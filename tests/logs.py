@@ -11,12 +11,13 @@ import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from chimera_log.audit import chain
 from chimera_log.files.policy import Policy, Threads
 from chimera_log.files.retention import Limits
 from chimera_log.files.segments import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 FIRST = 1761554280.0  # 2025-10-27 08:38:00 UTC
@@ -97,6 +98,24 @@ class Log:
     def aside(self) -> Path:
         """The hidden folder."""
         return self.path.with_name(f".{self.path.name}.d")
+
+
+def unchained(lines: Iterable[bytes]) -> list[bytes]:
+    """
+    Return *lines* of a trail as they were before it linked them.
+
+    Args:
+        lines: All of them, without their line feeds; their chain has to be whole.
+    """
+    head: chain.Head | None = None
+    found = []
+    for line in lines:
+        link = chain.link_of(line + b"\n")
+        assert link is not None, line
+        head = chain.follow(line + b"\n", head or chain.begin(link.chain))
+        assert head is not None, line
+        found.append(line[: line.rindex(b',"audit":')] + b"}")
+    return found
 
 
 def maintained(segments: Segments) -> float | None:

@@ -227,7 +227,7 @@ class TestFormatter:
 
         assert before == logging.getLogger().handlers
 
-    @pytest.mark.parametrize("line", ["", "{}\n{}", "no json", '{"a":1} '])
+    @pytest.mark.parametrize("line", ["", "{}", "{}\n{}", "no json", '{"a":1} '])
     def test_subclass_that_makes_no_line(
         self,
         make: Make,
@@ -258,9 +258,26 @@ def test_its_own_checkpoints_stay_out(make: Make, path: Path) -> None:
     Records about the trail's end go everywhere but into the trail.
     """
     handler = make()
-    assert not handler.handle(record("audit_checkpoint", name=chain.OURS))
+    handler.handle(record("audit_checkpoint", name=chain.OURS))
 
     assert not path.exists()
+
+
+def test_checkpoint(make: Make, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Where the trail ends is told when asked for, and once; to none that has no end.
+    """
+    caplog.set_level("INFO", chain.OURS)
+    handler = make()
+    handler.checkpoint()
+    handler.handle(record())
+    handler.handle(record())
+    handler.checkpoint()
+    handler.checkpoint()
+
+    head = assert_chained(path.read_bytes().splitlines(keepends=True))
+    (told,) = caplog.records
+    assert {**head._asdict(), "trail": str(path)} == vars(told)["context"]
 
 
 def test_two_on_one_path(make: Make, path: Path) -> None:

@@ -41,6 +41,21 @@ class Demo(NamedTuple):
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+class Clock:
+    """A time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        """As in `time`."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """As in `time`."""
+        self._now += seconds
+
+
 @pytest.fixture
 def demo(
     tmp_path: Path,
@@ -84,9 +99,10 @@ class TestDemo:
 
     def test_all_events(self, demo: Demo) -> None:
         """
-        It shows all five events, and one of a plain logger.
+        It shows all five events, one of a plain logger, and one of the trail.
         """
         assert {
+            "audit_checkpoint",
             "execution_attempt",
             "performance_metrics",
             "safety_violation",
@@ -102,6 +118,16 @@ class TestDemo:
         lines = demo.lines("executions.log")
 
         assert ["execution_attempt"] * 40 == [line["event"] for line in lines]
+
+    def test_trail_is_anchored(self, demo: Demo) -> None:
+        """
+        ``chimera.log`` was told the hash of the last line of ``executions.log``.
+        """
+        last = demo.lines("executions.log")[-1]["audit"]
+        *_, told = demo.lines("chimera.log")
+
+        assert "audit_checkpoint" == told["event"]
+        assert (40, last["hash"]) == (told["context"]["seq"], told["context"]["hash"])
 
     def test_request_id(self, demo: Demo) -> None:
         """
@@ -165,17 +191,21 @@ class TestDemo:
         assert ["logs"] == [entry.name for entry in demo.folder.parent.iterdir()]
 
     def test_runs_for_a_while(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         """
-        Given time, a bot tries again and again.
+        Given time, a bot tries again and again: once in every 20 ms.
         """
+        monkeypatch.setattr(demo_module, "time", Clock())
         main(
             ["demo", "--log-dir", str(tmp_path), "--seconds", "0.05", "--threads", "1"]
         )
 
         done = Demo(0, tmp_path, *capsys.readouterr())
-        assert len(done.lines("executions.log")) >= 2
+        assert 3 == len(done.lines("executions.log"))
 
     def test_own_configuration(
         self,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chimera_log.cloudwatch.oversize import MIN_LIMIT, shortened
 from chimera_log.values import escape
+from tests.conftest import fewer_examples
 from tests.test_values import ANY_TEXT, strict, unsafe
 
 LEAD = {
@@ -64,6 +65,7 @@ LIMITS = st.integers(MIN_LIMIT, 4 * MIN_LIMIT)
 
 
 class TestAnything:
+    @fewer_examples(2)
     @given(OBJECTS, LIMITS, st.booleans())
     def test_object(self, value: dict[str, Any], limit: int, is_ascii: bool) -> None:
         """

@@ -1064,7 +1064,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "boolean": (syntax("version: 1\nroot: !!bool maybe\n"), ": is no YAML: "),
     "control character": (syntax("version: 1\n# \x07\n"), ": is no YAML: "),
     "circle": (syntax("version: 1\nroot: &a {loop: *a}\n"), ":"),
-    "deep": (syntax("version: 1\nroot: " + "[" * 5_000), ":"),
+    "deep": (syntax("version: 1\nroot: " + "[" * 1_000), ":"),
 }
 
 
@@ -1493,7 +1493,9 @@ class TestExamples:
         for handler in logging.getLogger().handlers:
             handler.flush()  # a thread writes to the console
 
-        (line,) = Path("logs/chimera.log").read_text().splitlines()
+        lines = Path("logs/chimera.log").read_text().splitlines()
+        # Once the sending has failed, a line of ours may tell of it.
+        (line,) = [each for each in lines if '"module":"chimera_log' not in each]
         logged = json.loads(line)
         assert logged.pop("timestamp").endswith("Z")
         assert {
@@ -1503,7 +1505,7 @@ class TestExamples:
             "context": {"provider": "alchemy"},
         } == logged
         printed, said = capsys.readouterr()
-        assert line == printed.rstrip("\n")
+        assert line == printed.splitlines()[0]
         logging.getLogger().handlers[-1].flush()
         assert "CloudWatch Logs, Chimera: " in said + capsys.readouterr().err
 

@@ -512,6 +512,82 @@ class TestFailure:
         assert 1 == segments.statistics().sealed
 
 
+class TestDone:
+    def test_nothing(self, log: Log) -> None:
+        """
+        Nothing done is kept.
+        """
+        account = log.open()._durable
+
+        assert account.is_kept(account.done)
+
+    def test_kept(self, log: Log, disk: Disk) -> None:  # noqa: ARG002
+        """
+        What is written is kept from the next sync on, and what comes later is not.
+        """
+        segments = log.open(sync=INTERVAL)
+        account = segments._durable
+        segments.append(b"1\n")
+        first = account.done
+        assert not account.is_kept(first)
+        segments.sync()
+        assert account.is_kept(first)
+        segments.append(b"2\n")
+
+        assert first < account.done
+        assert account.is_kept(first)
+        assert not account.is_kept(account.done)
+
+    def test_refused(self, log: Log, disk: Disk) -> None:
+        """
+        What a disk refused is never kept, whatever it says later; what comes after
+        it is.
+        """
+        segments = log.open(sync=INTERVAL)
+        account = segments._durable
+        segments.append(b"1\n")
+        first = account.done
+        disk.before = refusing(errno.EIO)
+        segments.sync()
+        disk.before = lambda _: None
+        segments.sync()
+        assert not account.is_kept(first)
+        segments.append(b"2\n")
+        second = account.done
+        assert not account.is_kept(second)
+        segments.sync()
+
+        assert account.is_kept(second)
+        assert not account.is_kept(first)
+
+    def test_doubt(self, log: Log, disk: Disk) -> None:
+        """
+        A refusal casts doubt on all that was done before.
+        """
+        segments = log.open(sync=INTERVAL)
+        account = segments._durable
+        segments.append(b"1\n")
+        first = account.done
+        segments.sync()
+        segments.append(b"2\n")
+        disk.before = refusing(errno.EIO)
+        segments.sync()
+
+        assert not account.is_kept(first)
+
+    def test_child(self, log: Log, disk: Disk) -> None:
+        """
+        A forked child begins its own account.
+        """
+        segments = log.open(sync=INTERVAL)
+        segments.append(b"1\n")
+        disk.before = refusing(errno.EIO)
+        segments.sync()
+        segments._durable.after_fork()
+
+        assert segments._durable.is_kept(segments._durable.done)
+
+
 class TestConcurrency:
     @pytest.mark.parametrize("sync", [ALWAYS, INTERVAL, ROTATE])
     def test_others_write_meanwhile(self, log: Log, disk: Disk, sync: str) -> None:

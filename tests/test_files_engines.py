@@ -109,6 +109,26 @@ class TestShared:
         assert ALWAYS == segments.policy.sync
         assert not segments._room.is_watched
 
+    def test_another_kind(self, log: Log) -> None:
+        """
+        An engine of another kind is not used, also if it is a kind of the one that is
+        asked for; both write.
+        """
+
+        class Other(Segments):
+            """Another kind."""
+
+        policy = POLICY._replace(sync=ROTATE, max_bytes=0)
+        other = shared(str(log.path), policy, Other)
+        segments = shared(str(log.path), policy, Segments)
+        log.opened += [other, segments]
+
+        assert [Other, Segments] == [type(each) for each in (other, segments)]
+        assert segments is shared(str(log.path), policy, Segments)
+        for number in range(6):
+            assert [segments, other][number % 2].append(b"%d\n" % number)
+        assert b"0\n1\n2\n3\n4\n5\n" == log.path.read_bytes()
+
 
 class TestAtExit:
     """The process's end, while it is not over yet: other tests follow."""

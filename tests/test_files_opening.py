@@ -21,8 +21,11 @@ from chimera_log.files.opening import (
     make_directory,
     open_or_make,
     read_at,
+    sync_directory,
     target_of,
+    write_all,
 )
+from tests.conftest import descriptors
 from tests.logs import refusing
 
 SERVICE = 4_321  # a user, and a group, that owns a directory
@@ -302,6 +305,88 @@ def test_is_device(expected: bool, path: str) -> None:
     Devices are what the system made; shared memory is for files.
     """
     assert expected is is_device(path)
+
+
+class TestSyncDirectory:
+    def test_synced(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        It is the directory that is synced, and closed again.
+        """
+        synced: list[Path] = []
+
+        def sync(fd: int) -> None:
+            synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+
+        monkeypatch.setattr(os, "fsync", sync)
+        before = descriptors()
+        sync_directory(str(tmp_path))
+
+        assert [tmp_path] == synced
+        assert len(before) == len(descriptors())
+
+    def test_cannot_be_synced(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A file system that syncs no directories is no trouble.
+        """
+        monkeypatch.setattr(os, "fsync", refusing(errno.EINVAL))
+        sync_directory(str(tmp_path))
+
+    def test_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A disk that refuses is.
+        """
+        before = descriptors()
+        monkeypatch.setattr(os, "fsync", refusing(errno.EIO))
+        with pytest.raises(OSError, match="refused"):
+            sync_directory(str(tmp_path))
+
+        assert len(before) == len(descriptors())
+
+    @pytest.mark.parametrize("name", ["missing", "file"])
+    def test_none(self, tmp_path: Path, name: str) -> None:
+        """
+        So is what is no directory.
+        """
+        (tmp_path / "file").touch()
+
+        with pytest.raises(OSError, match=name):
+            sync_directory(str(tmp_path / name))
+
+    def test_no_directories(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A system that opens no directories is not asked.
+        """
+        monkeypatch.delattr(os, "O_DIRECTORY")
+        monkeypatch.setattr(os, "open", refusing(errno.EACCES))
+        sync_directory(str(tmp_path))
+
+
+class TestWriteAll:
+    @pytest.mark.parametrize("most", [1, 3, 7, 100])
+    def test_in_pieces(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+    ) -> None:
+        """
+        All is written, however little the system takes at a time.
+        """
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:most]))
+        path = tmp_path / "file"
+        with path.open("wb", buffering=0) as file:
+            write_all(file.fileno(), b"0123456789")
+
+        assert b"0123456789" == path.read_bytes()
+
+    def test_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Nothing takes no call.
+        """
+        monkeypatch.setattr(os, "write", refusing(errno.EIO))
+        write_all(-1, b"")
 
 
 @given(st.binary(max_size=20), st.integers(0, 25), st.integers(0, 25))

@@ -104,7 +104,7 @@ class TestPlain:
         log_execution_attempt(status="included")
 
         assert [0o640, 0o640] == [
-            stat.S_IMODE(file.stat().st_mode) for file in sorted(logs.iterdir())
+            stat.S_IMODE(file.stat().st_mode) for file in sorted(logs.glob("*.log"))
         ]
 
     def test_secrets(self, logs: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chimera_log import ConfigError, JsonFormatter, bound_context
+from chimera_log import ConfigError, JsonFormatter, bound_context, values
 from chimera_log.redact import SECRET_KEYS, Redactor
 from tests.conftest import record
 from tests.test_values import Fill, Order, Point, Showing, Trade, strict
@@ -492,14 +492,17 @@ class TestPatterns:
 
         assert KEY not in line
 
-    def test_wide_context_is_not_shortened(self) -> None:
+    def test_wide_context_is_not_shortened(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A URL in the event does not cost the context half of its entries.
         """
-        context = {str(number): number for number in range(60_000)}
+        monkeypatch.setattr(values, "MAX_VALUES", 1_000)
+        context = {str(number): number for number in range(600)}
         made = record("see https://example.org", context=context)
 
-        assert 60_000 == len(strict(formatted(made))["context"])
+        assert 600 == len(strict(formatted(made))["context"])
 
 
 class TestUntouched:
@@ -699,17 +702,20 @@ def hostile(size: int) -> list[str]:
 
 
 class TestSpeed:
-    def test_hostile_texts(self) -> None:
+    @pytest.mark.parametrize(
+        "size", [50_000, pytest.param(100_000, marks=pytest.mark.long)]
+    )
+    def test_hostile_texts(self, size: int) -> None:
         """
         A text made to be slow takes time in proportion to its length.
         """
         scrub = Redactor().scrub
         slow = []
-        for text in hostile(100_000):
-            start = time.perf_counter()
+        for text in hostile(size):
+            start = time.thread_time()
             scrub(text)
-            seconds = time.perf_counter() - start
-            if seconds > 0.5:
+            seconds = time.thread_time() - start
+            if seconds > size / 200_000:
                 slow.append((text[:40], round(seconds, 2)))
 
         assert [] == slow

@@ -690,10 +690,10 @@ class TestKeys:
         Thousands of keys that look alike take no more than a moment.
         """
         value = {Showing("x"): number for number in range(6_000)}
-        start = time.perf_counter()
+        start = time.thread_time()
 
         assert 6_000 == len(plain(value))
-        assert time.perf_counter() - start < 1.0
+        assert time.thread_time() - start < 1.0
 
 
 class Showing:
@@ -941,10 +941,10 @@ class TestBounds:
         """
         A few shared lists that spell out 2**40 values end quickly, marked.
         """
-        start = time.perf_counter()
+        start = time.thread_time()
         line = Encoder().encode({"laughs": laughs(40)})
 
-        assert time.perf_counter() - start < 3.0
+        assert time.thread_time() - start < 3.0
         assert "[too large]" in line
         strict(line)
 
@@ -955,10 +955,10 @@ class TestBounds:
         shared: Any = {"a": Order(1, 2)}
         for _ in range(40):
             shared = {"a": shared, "b": Order(shared, shared)}
-        start = time.perf_counter()
+        start = time.thread_time()
 
         assert "[too large]" in Encoder().encode(shared)
-        assert time.perf_counter() - start < 3.0
+        assert time.thread_time() - start < 3.0
 
     def test_large_array(self) -> None:
         """

@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 import threading
+from functools import partial
 from threading import Event, Semaphore, Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ import pytest
 from chimera_log import native
 from chimera_log import worker as module
 from chimera_log.report import Reporter
-from chimera_log.worker import FILES, QUEUES, Worker
+from chimera_log.worker import FILES, QUEUES, SENDING, WITNESSES, Worker
 from tests.conftest import is_gone, threads_now
 from tests.test_report import in_child
 
@@ -843,6 +844,23 @@ class TestAtExit:
         module._exit()
 
         assert ["queues", "files", "more files"] == exit_calls
+
+    def test_witnesses(self, exit_calls: list[str]) -> None:
+        """
+        What is told of a file, when all is written to it, still reaches other files
+        and whoever sends.
+        """
+        phases = {
+            "sending": SENDING,
+            "files": FILES,
+            "witnesses": WITNESSES,
+            "queues": QUEUES,
+        }
+        for name, phase in phases.items():
+            module.at_exit(phase)(partial(exit_calls.append, name))
+        module._exit()
+
+        assert ["queues", "witnesses", "files", "sending"] == exit_calls
 
     def test_one_fails(
         self, exit_calls: list[str], monkeypatch: pytest.MonkeyPatch

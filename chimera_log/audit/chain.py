@@ -110,7 +110,7 @@ def linked(line: bytes, head: Head, key: Key | None = None) -> tuple[bytes, Head
         key: Whose chain it is.
     """
     body = line[:-2] + _audit(head, key)
-    found = hash_of(body, key)
+    found = hashlib.sha256(body).hexdigest() if key is None else key.hash(body)
     return body + _end(found), Head(head.chain, head.seq + 1, found)
 
 

@@ -20,7 +20,6 @@ from chimera_log.receipt import Receipt
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    from typing import Any
 
 _LINK_BYTES = 400  # of a line, at most, that link it to the one before
 
@@ -148,14 +147,18 @@ class AuditFileHandler(RotatingFileHandler):
                 f"formatter: max_line_bytes: {made.layout.max_line_bytes} is more than "
                 f"a reader of the trail takes; use at most {MAX_LINE_BYTES - _LINK_BYTES}"
             )
+        # What a subclass makes may be anything.
+        self._is_trusted = type(made) is JsonFormatter
         super().setFormatter(made)
 
-    def handle(self, record: logging.LogRecord) -> Any:
-        """Write *record*, unless it is about the trail itself."""
-        return record.name != OURS and super().handle(record)
-
     def emit(self, record: logging.LogRecord) -> None:
-        """Write *record*, and say what became of it if its caller asked; never raises."""
+        """
+        Write *record*, unless it is about the trail itself; never raises.
+
+        Whoever asked what became of it is told.
+        """
+        if record.name == OURS:
+            return
         trail = self._file()
         is_written, why = False, "it could not be formatted"
         try:
@@ -171,11 +174,20 @@ class AuditFileHandler(RotatingFileHandler):
                 self.baseFilename, is_written=is_written, why=why, secure=trail.secure
             )
 
+    def checkpoint(self) -> None:
+        """
+        Tell the other outputs now where the trail ends, unless they know.
+
+        That is done from time to time and at an orderly exit in any case.  Where
+        neither comes, as in AWS Lambda or under uvicorn, which dies of the signal that
+        it was sent, call this when the work is done.
+        """
+        self._file().checkpoint()
+
     def _line(self, record: logging.LogRecord) -> bytes:
         line = super()._line(record)
-        # A formatter's subclass may make anything.
-        if not (
-            line.startswith(b"{") and line.endswith(b"}\n") and line.count(b"\n") == 1
+        if not self._is_trusted and not (
+            line.startswith(b'{"') and line.endswith(b"}\n") and line.count(b"\n") == 1
         ):
             raise ValueError(f"no line of JSON: {line[:200]!r}")
         return line

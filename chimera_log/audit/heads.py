@@ -2,7 +2,8 @@
 Find the last chained line of a trail, in its files as they are.
 
 Asked when a file is opened and whenever somebody else wrote to it; else the trail
-knows.  Files are read from their end, in blocks.
+knows.  Files are read from their end, in blocks; whatever they hold, little of it is
+in memory.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 TORN, LEGACY, FOREIGN = "torn", "legacy", "foreign"
 _BLOCK = 4 * 1024  # bytes read at a time, more where lines are longer
 _CHUNK = 64 * 1024  # bytes hashed at a time
+# A FIFO in a file's place must not make us wait.
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | opening.NOFOLLOW
+)
 
 # Bytes behind the last chained line that are not chained: how many, what they are,
 # and their SHA-256.
@@ -54,7 +62,7 @@ def end_of_file(fd: int, size: int) -> End:
         if link is not None:
             head = chain.Head(link.chain, link.seq, link.hash)
             return End(head, _gap(fd, end, size, FOREIGN if has_whole_line else TORN))
-        has_whole_line = has_whole_line or _is_object(line)
+        has_whole_line = has_whole_line or _is_whole(line)
         end = start
     return End(None, _gap(fd, 0, size, LEGACY if has_whole_line else TORN))
 
@@ -103,9 +111,8 @@ def _known_head(manifests: Manifests, segment: str) -> Head | None:
 
 def _head_in(path: str) -> Head | None:
     """Return the end of the chain in the full segment at *path*."""
-    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | opening.NOFOLLOW
     try:
-        fd = os.open(path, flags)
+        fd = os.open(path, _READ)
     except FileNotFoundError:  # only its manifest is there, of an older file
         return None
     try:
@@ -124,6 +131,7 @@ def _last_head(chunks: Iterator[bytes]) -> Head | None:
     head, rest = None, b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
+        rest = rest[-chain.MAX_LINE_BYTES :]
         for line in reversed(lines):
             link = chain.link_of(line + b"\n")
             if link is not None:
@@ -133,7 +141,11 @@ def _last_head(chunks: Iterator[bytes]) -> Head | None:
 
 
 def _lines_from_end(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield where each line begins, and the line, the last one first."""
+    """
+    Yield where each line begins, and the line, the last one first.
+
+    Of one that is longer than any of ours only the end.
+    """
     rest = b""  # the beginning of what was read, whose own beginning is not known
     length = _BLOCK
     while size > 0:
@@ -142,7 +154,8 @@ def _lines_from_end(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
         first = 0 if start == 0 else block.find(b"\n") + 1
         # Without a line feed before its last byte the block is within one line.
         if start and (first == 0 or first == len(block)):
-            rest, size, length = block, start, 2 * length
+            rest, size = block[-chain.MAX_LINE_BYTES :], start
+            length = min(2 * length, chain.MAX_LINE_BYTES)
             continue
         end = len(block)
         while end > first:
@@ -161,8 +174,10 @@ def _gap(fd: int, start: int, end: int, kind: str) -> Gap | None:
     return Gap(end - start, kind, found.hexdigest())
 
 
-def _is_object(line: bytes) -> bool:
-    """Whether *line* is a whole one, of whomever: half of one is no JSON."""
+def _is_whole(line: bytes) -> bool:
+    """Whether *line* is a whole one, of whomever: half of one of ours is no JSON."""
+    if len(line) >= chain.MAX_LINE_BYTES:  # nor is it as long
+        return True
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):

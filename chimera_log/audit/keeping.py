@@ -53,11 +53,12 @@ class TrailUpkeep(Upkeep):
                 jobs.append(Compression(path, care.aside.path, mode))
         return jobs
 
-    def _on_failure(self, job: Job, error: Exception) -> None:
-        super()._on_failure(job, error)
-        # Those that follow need its manifest, and nothing is compressed before it
-        # is sealed.
-        self._rest.clear()
+    def _postpone(self, job: Job, pause: float) -> None:
+        super()._postpone(job, pause)
+        if isinstance(job, Sealing):
+            # Those that follow need its manifest, and nothing is compressed before it
+            # is sealed.
+            self._rest.clear()
 
 
 def _manifests(care: Care) -> Manifests:
@@ -66,9 +67,11 @@ def _manifests(care: Care) -> Manifests:
 
 def _segments(care: Care) -> list[str]:
     """Return the full segments, each in one form, the oldest first."""
+    with os.scandir(care.directory) as found:
+        entries = [each.name for each in found if each.is_file(follow_symlinks=False)]
     by_number: dict[int, str] = {}
     # Longer names first: of the two forms the raw one stays, which is whole for sure.
-    for entry in sorted(os.listdir(care.directory), key=len, reverse=True):
+    for entry in sorted(entries, key=len, reverse=True):
         number = names.segment_number(care.name, entry)
         if number is not None:
             by_number[number] = entry

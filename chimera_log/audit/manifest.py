@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".manifest"
 _MAX_BYTES = 64 * 1024  # of a manifest; nobody of us writes a larger one
+_BEYOND = 1e19  # all numbers of ours, and what floats can be added to without a loss
 
 # What never changes.
 Sealed = namedtuple(
@@ -82,18 +83,18 @@ def digest(sealed: Sealed) -> str:
 
 
 def encode(manifest: Manifest, key: Key | None = None) -> bytes:
-    """Return *manifest* as JSON, signed with *key* if there is one."""
+    """Return *manifest* as JSON, all of it signed with *key* if there is one."""
     content: dict[str, Any] = {
         "sealed": manifest.sealed._asdict(),
         "digest": digest(manifest.sealed),
     }
-    if key is not None:
-        signature = key.hash(_canonical(content["sealed"]))
-        content["signature"] = {"kid": key.key_id, "hmac": signature}
     for name in ("copy", "tombstone"):
         part = getattr(manifest, name)
         if part is not None:
             content[name] = part._asdict()
+    if key is not None:
+        signature = key.hash(_canonical(content))
+        content["signature"] = {"kid": key.key_id, "hmac": signature}
     return json.dumps(content, indent=1).encode() + b"\n"
 
 
@@ -116,14 +117,16 @@ def decode(text: bytes, key: Key | None = None) -> Manifest:
             Tombstone(**content["tombstone"]) if "tombstone" in content else None
         )
         is_whole = content["digest"] == digest(sealed)
-        signature = content.get("signature", {}).get("hmac")
+        signature = content.pop("signature", {}).get("hmac")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ManifestError(f"no manifest: {type(error).__name__}: {error}") from None
     if not is_whole:
         raise ManifestError("its digest is not that of what it says")
-    if key is not None and signature != key.hash(_canonical(sealed._asdict())):
+    if key is not None and signature != key.hash(_canonical(content)):
         raise ManifestError(f"not signed with key {key.key_id}")
-    _check(sealed)
+    for part in (sealed, copy, tombstone):
+        if part is not None:
+            _check(part)
     return Manifest(sealed, copy, tombstone)
 
 
@@ -165,7 +168,7 @@ class Manifests:
             OSError: If it cannot be read.
         """
         try:
-            with open(self._path(segment), "rb") as file:
+            with open(self._path(segment), "rb", opener=_open) as file:
                 text = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
             return None
@@ -205,21 +208,44 @@ def _canonical(content: dict[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _check(sealed: Sealed) -> None:
-    """Refuse what `Sealed` cannot hold: a manifest may be anybody's work."""
-    kinds: dict[str, tuple[type, ...]] = {
-        **dict.fromkeys(("segment", "sha256"), (str,)),
+def _open(path: str, flags: int) -> int:
+    # A FIFO in a file's place must not make us wait.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | opening.NOFOLLOW)
+
+
+_TEXT, _NO_TEXT = (str,), (str, type(None))
+_COUNT, _NUMBER, _NO_NUMBER = (int,), (int, float), (int, float, type(None))
+_KINDS: dict[type, dict[str, tuple[type, ...]]] = {
+    Sealed: {
+        **dict.fromkeys(("segment", "sha256"), _TEXT),
         **dict.fromkeys(
-            ("v", "number", "first_seq", "last_seq", "lines", "bytes"), (int,)
+            ("v", "number", "first_seq", "last_seq", "lines", "bytes"), _COUNT
         ),
         **dict.fromkeys(
-            ("chain", "head", "first_time", "last_time", "previous"),
-            (str, type(None)),
+            ("chain", "head", "first_time", "last_time", "previous"), _NO_TEXT
         ),
-        **dict.fromkeys(("elapsed", "retention_floor_days"), (int, float)),
-        "latest": (int, float, type(None)),
-    }
-    for name, kind in kinds.items():
-        value = getattr(sealed, name)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ManifestError(f"{name}: {value!r}")
+        **dict.fromkeys(("elapsed", "retention_floor_days"), _NUMBER),
+        "latest": _NO_NUMBER,
+    },
+    Copy: {
+        "place": _TEXT,
+        "version_id": _NO_TEXT,
+        "is_verified": (bool,),
+        "locked_until": _NUMBER,
+    },
+    Tombstone: {"time": _NUMBER, "reason": _TEXT, "by": _TEXT},
+}
+
+
+def _check(part: Sealed | Copy | Tombstone) -> None:
+    """Refuse what *part* cannot hold: a manifest may be anybody's work."""
+    for name, kinds in _KINDS[type(part)].items():
+        value = getattr(part, name)
+        is_sound = isinstance(value, kinds) and (
+            # `True` is an int as well, and JSON has NaN, and numbers without end.
+            isinstance(value, bool) == (kinds == (bool,))
+        )
+        if not is_sound or (
+            isinstance(value, (int, float)) and not -_BEYOND < value < _BEYOND
+        ):
+            raise ManifestError(f"{name}: {value!r:.80}")

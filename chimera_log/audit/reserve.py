@@ -9,6 +9,7 @@ until an operator is there.
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 
 from chimera_log.files import opening
@@ -64,6 +65,8 @@ class Reserve:
 
     def _held(self) -> int:
         try:
-            return os.lstat(self._path).st_size
+            found = os.lstat(self._path)
         except OSError:
             return 0
+        # Of a link that somebody planted the size says nothing.
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0

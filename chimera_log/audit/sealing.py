@@ -4,7 +4,7 @@ Give a full segment of a trail its manifest: a step at a time.
 Nobody changes a full segment any more, but for a writer that could not open its
 next file and writes one line more.  So the segment is read, and its manifest
 written, only where the lock says that nobody is at it, and the length is still what
-was read.  Then the file may only be read.
+was read.  From then on the file may only be read.
 
 Segments are sealed in the order of their numbers, since each manifest has the
 digest of the one before.
@@ -15,6 +15,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
+import zlib
 from collections import namedtuple
 from contextlib import suppress
 
@@ -38,7 +40,8 @@ _READ = (
     | opening.NOFOLLOW
 )
 _WRITERS = 0o222  # permission bits
-_TIME = slice(len(b'{"timestamp":"'), len(b'{"timestamp":"') + 27)
+# How a line of ours begins.
+_TIME = re.compile(rb'\{"timestamp":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"')
 
 # What was found in a segment.
 _Content = namedtuple(
@@ -91,8 +94,11 @@ class Sealing:
         except StopIteration as end:
             self.abandon()
             return bool(end.value)
-        except BaseException:
+        except BaseException as error:
             self.abandon()
+            if isinstance(error, zlib.error):
+                what = f"is damaged ({error})"
+                raise OSError(errno.EIO, what, self.path) from None
             raise
         return True
 
@@ -125,10 +131,11 @@ class Sealing:
             and content.bytes != os.fstat(self._fd).st_size
         ):
             return True
-        self._manifests.save(Manifest(self._sealed(content, previous)))
+        # First: what has a manifest is not looked at again.
         bits = os.fstat(self._fd).st_mode & 0o777
         with suppress(OSError, AttributeError):  # not every file system keeps modes
             os.fchmod(self._fd, bits & ~_WRITERS)
+        self._manifests.save(Manifest(self._sealed(content, previous)))
         return False
 
     def _lock(self) -> None:
@@ -162,18 +169,21 @@ class Sealing:
         found = hashlib.sha256()
         clock = TrailClock(previous.latest if previous else None)
         size = count = 0
-        first = last = b""
+        first: bytes | None = None
+        last = None
         first_link = last_link = None
         rest = b""
         for chunk in read:
             found.update(chunk)
             size += len(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > chain.MAX_LINE_BYTES:  # none of ours; its ends tell enough
+                rest = rest[: names.TIME_IS_WITHIN] + rest[-chain.MAX_LINE_BYTES :]
             count += len(lines)
             for line in lines:
                 clock.see(names.time_of_line(line[: names.TIME_IS_WITHIN]))
             if lines:
-                first = first or lines[0]
+                first = lines[0] if first is None else first
                 last = lines[-1]
                 first_link = first_link or _first_link(lines)
                 last_link = _first_link(reversed(lines)) or last_link
@@ -225,8 +235,9 @@ def _first_link(lines: Iterator[bytes] | list[bytes]) -> chain.Link | None:
     return None
 
 
-def _time(line: bytes) -> str | None:
-    """Return the time that *line* tells, as it is written there."""
-    if names.time_of_line(line[: names.TIME_IS_WITHIN]) is None:
+def _time(line: bytes | None) -> str | None:
+    """Return the time that *line* tells, as it is written there, if it is like ours."""
+    match = _TIME.match(line or b"")
+    if match is None or names.time_of_line(match[1]) is None:
         return None
-    return line[_TIME].decode("ascii", "replace")
+    return match[1].decode()

@@ -45,7 +45,12 @@ if TYPE_CHECKING:
     from chimera_log.files.policy import Policy
     from chimera_log.files.syscalls import Ordinary
 
+    # Where the chain ends, and the line that has to come next, if any.  A plain tuple:
+    # one is made for each record.
+    _State = tuple[Head, "bytes | None"]
+
 _sync_file = getattr(os, "fdatasync", os.fsync)
+_NOWHERE: _State = (chain.begin("0" * 32), None)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 # What a trail is told besides what every log file is.
@@ -59,9 +64,6 @@ Rules = namedtuple(
         "reserve_bytes",  # 0: none
     ],
 )
-
-# Where the chain ends, and the line that has to come next, if any.
-_State = namedtuple("_State", ["head", "owed"])
 
 
 class Trail(Segments):
@@ -87,7 +89,7 @@ class Trail(Segments):
         # after it.  Which of them holds is told by the file itself, so that nothing
         # that interrupts us, or fails, can leave a wrong one.
         self._states: dict[tuple[object, int], _State] = {}
-        self._now = self._next = _State(None, None)
+        self._now = self._next = _NOWHERE
         self._owed: list[bytes] = []  # lines about fragments that were cut off
         self.head: Head | None = None  # the last line that we wrote
         self._times = Clock()
@@ -197,21 +199,24 @@ class Trail(Segments):
                     errno.EAGAIN, "another process holds its lock", self.path
                 )
             self._mend(os.fstat(self._fd).st_size)
-        self._now = now = self._state()
-        head, key = now.head, self.policy.rules.key
+        known = self._states.get((self._identity, self._size))
+        self._now = head, owed = known or self._look()
+        key = self.policy.rules.key
+        if self._batch == 1 and not owed and not self._owed:
+            line, head = chain.linked(self._waiting[0], head, key)
+            self._next = head, None
+            return line
         lines = [self._waiting[each] for each in range(self._batch)]
-        if now.owed is not None or self._owed:
-            lines = [*filter(None, [now.owed]), *self._owed, *lines]
         linked = []
-        for line in lines:
+        for line in [*filter(None, [owed]), *self._owed, *lines]:
             one, head = chain.linked(line, head, key)
             linked.append(one)
-        self._next = _State(head, None)
-        return linked[0] if len(linked) == 1 else b"".join(linked)
+        self._next = head, None
+        return b"".join(linked)
 
     def _write(self, lines: bytes) -> None:
         # What vouches for something in this file belongs into this file.
-        may_rotate = self._is_locked and self._size and self._now.owed is None
+        may_rotate = self._is_locked and self._size and not self._now[1]
         if may_rotate and self._is_full_for(lines):
             self._rotate()
             # Again: a sibling may have been first in the new file.
@@ -233,21 +238,17 @@ class Trail(Segments):
             self._write_locked(line)
 
     def _on_written(self) -> None:
-        super()._on_written()
-        self.head = self._next.head
-        self._owed.clear()
-
-    def _state(self) -> _State:
-        """Return where the chain ends, and what has to come next."""
-        place = self._identity, self._size
-        known = self._states.get(place)
-        if known is None:
-            known = self._look()
-            self._states = {(self._identity, self._size): known}
-        return known
+        self._durable.wrote()
+        self.head = self._next[0]
+        if self._owed:
+            self._owed.clear()
 
     def _look(self) -> _State:
-        """Look for the end of the chain, in the file and in those before it."""
+        """
+        Look for the end of the chain, in the file and in those before it.
+
+        What has to come next is a line that vouches for what follows that end.
+        """
         end = heads.end_of_file(self._fd, self._size)
         if end.head is None:
             before = self._identity
@@ -255,9 +256,9 @@ class Trail(Segments):
                 # It is from before there was a chain; that begins in a new file.
                 self._rotate()
                 if self._identity != before:
-                    return self._state()
+                    return self._look()
             end = end._replace(head=self._head_elsewhere())
-        return _State(end.head, self._vouched(end))
+        return end.head, self._vouched(end)
 
     def _head_elsewhere(self) -> Head:
         """Return the end of the chain in other files, or as we know it, or a new one."""
@@ -318,8 +319,9 @@ class Trail(Segments):
             self._states = {(self._identity, 0): here}
 
     def _on_full(self, path: str) -> None:
+        if self.head is not None:
+            self._checkpoints.hurry(self.head.seq)
         super()._on_full(path)
-        self._checkpoints.hurry()
 
 
 all_trails: weakref.WeakSet[Trail] = weakref.WeakSet()

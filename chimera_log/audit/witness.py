@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 
 from chimera_log.audit.chain import OURS
+from chimera_log.native import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,14 +36,11 @@ class Checkpoints:
         self._interval = interval
         self._count = count
         self._told = 0  # the number of the last record that was told
+        self._hurried = 0  # and of the last one that has to be told at once
         self._since: float | None = None  # when the first one that was not was seen
         self._is_awake = False  # whether `pause` will be asked
-        self._is_hurried = False
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is told at all."""
-        return bool(self._interval or self._count)
+        self._telling = RLock()  # reentrant: a signal handler may end the process
+        self.is_on = bool(interval or count)  # whether anything is told at all
 
     def wakes(self, seq: int) -> bool:
         """Whether record *seq*, just written, is a reason to ask for `pause`."""
@@ -51,14 +49,15 @@ class Checkpoints:
         if not self._is_awake:
             self._is_awake = True
             return True
-        if self._count and seq - self._told >= self._count and not self._is_hurried:
-            self._is_hurried = True
+        is_many = self._count and seq - self._told >= self._count
+        if is_many and self._hurried <= self._told:
+            self._hurried = seq
             return True
         return False
 
-    def hurry(self) -> None:
-        """Have what was not told yet told at once: the file is full, say."""
-        self._is_hurried = True
+    def hurry(self, seq: int) -> None:
+        """Have record *seq*, if it was not told yet, told at once: the file is full, say."""
+        self._hurried = max(seq, self._hurried)
 
     def sleep(self) -> None:
         """
@@ -85,16 +84,20 @@ class Checkpoints:
         self._is_awake = True
         if self._since is None:
             self._since = now
-        if self._is_hurried or (self._count and seq - self._told >= self._count):
+        is_many = self._count and seq - self._told >= self._count
+        if is_many or self._hurried > self._told:
             return 0
         return max(self._since + self._interval - now, 0) if self._interval else None
 
     def tell(self, head: Head, path: str) -> None:
         """Tell *head*, the end of the chain in the file at *path*."""
-        if not self.is_on or head.seq <= self._told:
+        if not self.is_on:
             return
-        # Before: the records that come meanwhile belong to the next one.
-        self._told, self._since, self._is_hurried = head.seq, None, False
+        with self._telling:  # the process's end tells, and so may a thread just now
+            if head.seq <= self._told:
+                return
+            # Before: the records that come meanwhile belong to the next one.
+            self._told, self._since = head.seq, None
         context = {
             "chain": head.chain,
             "seq": head.seq,

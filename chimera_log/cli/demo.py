@@ -69,8 +69,7 @@ def run(given: argparse.Namespace) -> int:
             config, log_dir=given.log_dir, enable_cloudwatch=given.cloudwatch
         )
         _run_bots(given.threads, given.seconds)
-        for handler in logging.getLogger().handlers:
-            handler.flush()  # what is explained comes after what it explains
+        _flush()
         _explain(given.log_dir)
         if arrived:
             _explain_cloudwatch(arrived())
@@ -86,6 +85,16 @@ def _run_bots(threads: int, seconds: float) -> None:
         bot.start()
     for bot in bots:
         bot.join()
+
+
+def _flush() -> None:
+    """Have all of it written: what is explained comes after what it explains."""
+    handlers = logging.getLogger().handlers
+    for handler in handlers:
+        if isinstance(handler, chimera_log.AuditFileHandler):
+            handler.checkpoint()
+    for handler in handlers:
+        handler.flush()
 
 
 def _trade(number: int, seconds: float) -> None:
@@ -163,7 +172,8 @@ Each record is one line of JSON, in up to three places:
 
   the console, above
   {chimera}: every record, {_count(chimera)} lines so far
-  {executions}: execution attempts only, {_count(executions)} lines so far
+  {executions}: execution attempts only, {_count(executions)} lines so far, and
+    each with a hash over itself and over the hash of the line before
 
 Look at it:
 
@@ -172,6 +182,13 @@ Look at it:
   jq -c 'select(.context.request_id == "0-0003") | [.timestamp, .event]' {chimera}
   jq -r '.context | [.strategy, .status, .expected_profit_wei] | @tsv' {executions}
   jq -r 'select(.exception).exception.stacktrace' {chimera}
+  jq -r '[.audit.seq, .audit.hash, .context.status] | @tsv' {executions}
+
+Has anybody changed a trade?  Find out, change a digit in the second line, ask again:
+
+  chimera-log verify {log_dir}; echo $?
+  sed -i '2s/"block_number":1/"block_number":2/' {executions}
+  chimera-log verify {log_dir}; echo $?
 
 Keys and passwords were logged as [redacted].  Levels, sizes and places are in
 logging.yaml; copy it from {PACKAGED}

@@ -128,7 +128,8 @@ class ActiveFile:
             self._close_file()  # renamed or removed by a sibling or by logrotate
         # A file system, perhaps, that gives a file another number at every look.
         self._open()
-        self.on_trouble("lock", "its path never names the same file; appending without")
+        what = f"its path never names the same file; {self._instead}"
+        self.on_trouble("lock", what)
         return False
 
     def _try_lock(self) -> bool:

@@ -144,25 +144,22 @@ class Upkeep:
         return None if wait == _NEVER else wait
 
     def _go_on(self, job: Job) -> None:
-        """Do a part of a job; one that fails does not hold up the others."""
+        """Do a part of a job."""
         try:
             if job.step():
                 return
             self.compressed += isinstance(job, Compression)
         except BlockingIOError:  # somebody holds the segment's lock
-            self._come_back(_HIS_TURN)
+            self._postpone(job, _HIS_TURN)
         except Exception as error:
-            self._on_failure(job, error)
-            self._come_back(_AFTER_FAILURE)
+            self._on_trouble(job.verb, f"cannot {job.verb} a full file: {error}")
+            self._postpone(job, _AFTER_FAILURE)
             if getattr(error, "errno", None) == errno.ENOSPC:  # nor is there for them
                 self._rest.clear()
         self._job = None
 
-    def _on_failure(self, job: Job, error: Exception) -> None:
-        """Say that a job failed."""
-        self._on_trouble(job.verb, f"cannot {job.verb} a full file: {error}")
-
-    def _come_back(self, pause: float) -> None:
+    def _postpone(self, job: Job, pause: float) -> None:  # noqa: ARG002  a trail asks
+        """Come back to a job that could not be done; it does not hold up the others."""
         self._again_at = min(self._again_at, self._clock() + pause)
 
     def _look_around(self, care: Care) -> float | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import platform
 
-from tests.bench import cloudwatch, imports, latency, record
+from tests.bench import audit, cloudwatch, imports, latency, record
 
 TABLES = {
     "imports": imports.imports,
@@ -19,6 +19,7 @@ TABLES = {
     "busy": latency.busy,
     "rotation": latency.rotation,
     "cloudwatch": cloudwatch.cloudwatch,
+    "audit": audit.audit,
 }
 
 

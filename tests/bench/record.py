@@ -35,7 +35,7 @@ def record() -> None:
     # Where the file may rotate, stdlib formats twice.
     for title, sizes in {"as shipped": SIZES, "never": {}}.items():
         with tempfile.TemporaryDirectory() as folder:
-            stdlib, ours = rounds = _in_turns(
+            stdlib, ours = rounds = in_turns(
                 logging.handlers.RotatingFileHandler(Path(folder, "std.log"), **sizes),
                 RotatingFileHandler(Path(folder, "ours.log"), **sizes),
             )
@@ -47,7 +47,7 @@ def record() -> None:
         )
 
 
-def _in_turns(*handlers: logging.Handler) -> list[list[float]]:
+def in_turns(*handlers: logging.Handler) -> list[list[float]]:
     """Return the seconds per record of each handler, a round each, and close them."""
     taken: list[list[float]] = [[] for _ in handlers]
     for handler in handlers:

@@ -69,7 +69,7 @@ def log(handler, writer, number, size=300):
 ENDLESS = f"""{HANDLER}
 import json, struct
 writer, size, pipe, options = map(json.loads, sys.argv[1:])
-handler = handler_for(".", maxBytes=1_000_000, **options)
+handler = handler_for(".", **{{"maxBytes": 1_000_000, **options}})
 number = 0
 while True:
     log(handler, writer, number, size)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from chimera_log.cloudwatch.batch import Event
 
 _COUNT = 10_000  # puts that are to return
-_SOON = 60e-6  # seconds; a put takes less
+_SOON = 60e-6  # seconds; a put takes less, unless the machine is busy
+_LATER = 1.01  # by how much longer the next signal waits where no put returned
 _LAST = 10**9
 
 
@@ -46,17 +47,20 @@ def raising(put: Callable[[Event], None]) -> list[int]:
     draw = Random(1)  # noqa: S311  the same moments each time
     returned: list[int] = []
     numbers = iter(range(1, _LAST))
+    soon = _SOON
     gc.disable()  # nobody could catch what is raised amid a finalizer
     signal.signal(signal.SIGALRM, _interrupt)
-    while len(returned) < _COUNT:
+    while (before := len(returned)) < _COUNT:
         with suppress(StopNow):
             try:
-                signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-6, _SOON))
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-6, soon))
                 for number in islice(numbers, 100):
                     put(event(number))
                     returned.append(number)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
+        is_late = len(returned) == before
+        soon = soon * _LATER if is_late else max(soon / _LATER, _SOON)
     return returned
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "logging.yaml"
-PATIENCE = 30.0  # seconds for anything a child does; far beyond what it needs
+PATIENCE = 120.0  # seconds for anything a child does; far beyond what it needs
 
 # What every program does that takes our file and none of our code.
 LOAD = f"""

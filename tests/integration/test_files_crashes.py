@@ -60,6 +60,7 @@ LEFT = b'{"timestamp":"2025-10-27T08:38:00Z","context":{"writer":9,"number":0}}\
 HALF = b'{"ti'
 # What one life may say on stderr: of six kinds of trouble, and how often each came.
 MOST_LINES = 2 * 6
+SMALL, LARGE = 200_000, 1_000_000  # bytes of a file that the killed fill
 KEPT = {"maxBytes": MAX_BYTES, "backupCount": 1_000}
 TRAIL = {"handler": "AuditFileHandler", "reserve_bytes": 4_096}
 # How a writer may be configured.
@@ -134,27 +135,27 @@ class TestKilled:
 
     @pytest.mark.parametrize(
         ("count", "kills", "size"),
-        [(1, 4, 300), (4, 5, 300), (4, 2, 20_000), (8, 3, 20_000)],
+        [(1, 6, 300), (4, 5, 20_000), (8, 3, 300)],
     )
     def test_some(self, tmp_path: Path, count: int, kills: int, size: int) -> None:
         """
         What the killed and the living had acknowledged is there, whole and once.
         """
-        kill_and_restart(tmp_path, count, kills, size, writer="caller")
+        kill_and_restart(tmp_path, count, kills, size, maxBytes=SMALL)
 
     @pytest.mark.parametrize(("count", "size"), [(4, 300), (1, 20_000)])
     def test_queued(self, tmp_path: Path, count: int, size: int) -> None:
         """
         What waited in a queue is lost; what is there is whole, in order and once.
         """
-        kill_and_restart(tmp_path, count, 3, size, writer="thread")
+        kill_and_restart(tmp_path, count, 3, size, writer="thread", maxBytes=SMALL)
 
     @pytest.mark.parametrize(("count", "kills", "size"), [(4, 3, 300), (1, 3, 20_000)])
     def test_trail(self, tmp_path: Path, count: int, kills: int, size: int) -> None:
         """
         The same for a trail, whose chain is whole afterwards.
         """
-        kill_and_restart(tmp_path, count, kills, size, **TRAIL)
+        kill_and_restart(tmp_path, count, kills, size, maxBytes=SMALL, **TRAIL)
 
     @pytest.mark.long
     @pytest.mark.parametrize("size", [300, 20_000])
@@ -163,7 +164,7 @@ class TestKilled:
         """
         The same for 200 kills.
         """
-        kill_and_restart(tmp_path, count, 34, size, **TRAIL)
+        kill_and_restart(tmp_path, count, 34, size, maxBytes=LARGE, **TRAIL)
 
     @pytest.mark.long
     @pytest.mark.parametrize("writer", ["caller", "thread"])
@@ -173,7 +174,7 @@ class TestKilled:
         """
         The same for 200 kills of each writer.
         """
-        kill_and_restart(tmp_path, count, 34, size, writer=writer)
+        kill_and_restart(tmp_path, count, 34, size, writer=writer, maxBytes=LARGE)
 
 
 def kill_and_restart(
@@ -183,7 +184,7 @@ def kill_and_restart(
     random = Random(count * size)  # noqa: S311  no secret
     options = {"compression": "gzip", "sync": "interval", **more}
     is_queued = options.get("writer") == "thread"
-    full = 1_000_000 // size  # records
+    full = options["maxBytes"] // size  # records
     with writers(directory, size, **options) as group:
         alive = [group.start() for _ in range(count)]
         for _ in range(kills):
@@ -194,7 +195,7 @@ def kill_and_restart(
             alive.append(group.start())
         wait_until(lambda: group.acknowledged.get(alive[-1], 0) > full, "a full file")
     last = count + kills
-    again = {**KEPT, **options, "maxBytes": 1_000_000}
+    again = {**KEPT, **options}
     again.pop("writer", None)  # at the end all of it is to be there
     start_again(directory, last, again)
 

@@ -302,19 +302,21 @@ class TestStopped:
         log(handler, 0, 300)
         handler.close()
 
-        assert 0.9 < waited < 2.0
-        assert in_all < 3.0
+        # Had each waited, it would have taken 100 seconds.
+        assert 0.9 < waited < 10.0
+        assert in_all < 20.0
         assert 100 == unlocked
         assert (b"", b"") == said
         assert {0: list(range(301)), 1: list(range(200))} == written(tmp_path)
         (line,) = capsys.readouterr().err.splitlines()
         assert "another process holds it" in line
 
-    def test_impatient_siblings(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("count", [50, pytest.param(150, marks=pytest.mark.long)])
+    def test_impatient_siblings(self, tmp_path: Path, count: int) -> None:
         """
         Who writes without the lock is not taken for dead in the middle of a line.
         """
-        count, size = 150, 200_000
+        size = 200_000
         script = f"""{HANDLER}
 handler = handler_for(".", maxBytes=0)
 writer = int(sys.argv[1])

@@ -80,17 +80,17 @@ deadline = time.monotonic() + 20
 while compress.unfinished({NAME!r}, os.listdir(".")) and time.monotonic() < deadline:
     time.sleep(0.05)
 """
-# Ends while a large file is being compressed, in steps of 1 ms.
+# Ends while a file is being compressed, in thousands of steps of 10 ms.
 ENDING = f"""{HANDLER}
 from chimera_log.files import compress
 compress.CHUNK = 1_000
 step = compress.Compression.step
 def slow(compression):
-    time.sleep(0.001)
+    time.sleep(0.01)
     return step(compression)
 compress.Compression.step = slow
 handler = handler_for(".", maxBytes=20_000_000, compression="gzip")
-for number in range(40_000):
+for number in range(8_000):
     log(handler, 0, number)
 handler.doRollover()
 while not any(".gz.partial" in name for name in os.listdir({ASIDE!r})):
@@ -297,7 +297,7 @@ def test_exit(tmp_path: Path) -> None:
 
     assert (0, "") == run_python(RESTARTING, tmp_path)[::2]
     assert is_compressed(tmp_path)
-    assert Counter([(1, 0), *((0, each) for each in range(40_000))]) == found_in(
+    assert Counter([(1, 0), *((0, each) for each in range(8_000))]) == found_in(
         tmp_path
     )
 

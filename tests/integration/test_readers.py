@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ import duckdb
 import pytest
 
 from chimera_log import get_logger
+from chimera_log.audit.chain import OURS
 from tests.integration.support import (
     LOAD,
     PATIENCE,
@@ -34,6 +36,7 @@ from tests.integration.support import (
     parsed,
     run_python,
 )
+from tests.logs import unchained
 
 OUTPUTS = ("console", "chimera.log", "executions.log")
 SURROGATE = "\ud800"
@@ -264,6 +267,11 @@ def modules() -> list[str]:
     return plain + [f"adapter.{name}" for name in corpus()]
 
 
+def modules_in(output: Path) -> list[str]:
+    """Return the same for *output*; all but the trail are told where the trail ends."""
+    return modules() + [OURS] * (output.name != "executions.log")
+
+
 def log_corpus() -> None:
     """Log every case, as part of the trail too; tell what raised on stderr."""
     cases = corpus()
@@ -298,6 +306,12 @@ def output(request: pytest.FixtureRequest, directory: Path) -> Path:
     return directory / str(request.param)
 
 
+@cache
+def records_in(output: Path) -> list[dict[str, Any]]:
+    """Return the lines of *output*, which nobody changes any more, as a strict reader."""
+    return parsed(lines_of(output))
+
+
 class TestCorpus:
     """What the child that logs finds, and what it writes."""
 
@@ -311,13 +325,28 @@ class TestCorpus:
         """
         Each call leaves one line in each output, in the order of the calls.
         """
-        assert modules() == [record["module"] for record in parsed(lines_of(output))]
+        found = [record["module"] for record in records_in(output)]
+
+        assert modules_in(output) == found
+
+    def test_trail_is_chained(self, directory: Path) -> None:
+        """
+        The trail links the very lines that the other outputs have.
+        """
+        *expected, _ = lines_of(directory / "chimera.log")
+
+        assert expected == unchained(lines_of(directory / "executions.log"))
 
     def test_lines_are_bounded(self, output: Path) -> None:
         """
-        No line is longer than the shipped file allows, its line feed included.
+        No line is longer than the shipped file allows, its line feed included; in the
+        trail, what links it comes on top.
         """
-        assert all(len(line) < MEGABYTE for line in lines_of(output))
+        lines = lines_of(output)
+        if output.name == "executions.log":
+            lines = unchained(lines)
+
+        assert all(len(line) < MEGABYTE for line in lines)
 
     def test_nothing_for_a_terminal(self, output: Path) -> None:
         """
@@ -337,7 +366,8 @@ logging.getLogger("bot").info("ordinary")
 """
         done = run_python(script, tmp_path)
 
-        assert 3 == len(lines_of(tmp_path / "chimera.log"))
+        *logged, _ = parsed(lines_of(tmp_path / "chimera.log"))
+        assert ["bot"] * 3 == [record["module"] for record in logged]
         assert 2 == len(lines_of(tmp_path / "executions.log"))
         assert "kept a record in the trail" in done.stderr.splitlines()[0]
 
@@ -351,7 +381,7 @@ class TestReaders:
         """
         read = _by_command("jq", "-c", ".", str(output))
 
-        assert parsed(lines_of(output)) == read
+        assert records_in(output) == read
 
     def test_jq_keeps_wei(self, output: Path) -> None:
         """
@@ -370,9 +400,7 @@ class TestReaders:
             for (const line of text.split("\\n").slice(0, -1))
                 console.log(JSON.stringify(JSON.parse(line)));
         """
-        assert parsed(lines_of(output)) == _by_command(
-            "node", "-e", program, str(output)
-        )
+        assert records_in(output) == _by_command("node", "-e", program, str(output))
 
     def test_node_keeps_wei(self, output: Path) -> None:
         """
@@ -389,7 +417,7 @@ class TestReaders:
         """
         DuckDB reads every line.
         """
-        assert [(len(modules()),)] == _by_duckdb("count(*)", output)
+        assert [(len(modules_in(output)),)] == _by_duckdb("count(*)", output)
 
     def test_duckdb_keeps_wei(self, output: Path) -> None:
         """

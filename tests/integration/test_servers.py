@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chimera_log.audit.chain import OURS, link_of
 from tests.integration.files_support import content_of
 from tests.integration.support import (
     LOAD,
@@ -33,6 +34,7 @@ from tests.integration.support import (
     run_python,
     wait_until,
 )
+from tests.logs import unchained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,6 +134,7 @@ class Run:
 
 
 LAST_WORDS = (
+    "Shutting down",
     "Waiting for application shutdown.",
     "Application shutdown complete.",
     "Finished server process",
@@ -194,6 +197,8 @@ def _run_server(server: Server, directory: Path, conf: str = "") -> Run:
         sent, pids = _ask(port, server.workers)
         if conf == RESTLESS:
             wait_until(all_up, "the workers that followed others")
+        # A thread writes to the console; on a busy machine it is behind.
+        wait_until(lambda: _told(console) >= sent, "the last request on the console")
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE)
     return Run(
@@ -206,6 +211,11 @@ def _run_server(server: Server, directory: Path, conf: str = "") -> Run:
         workers=server.workers,
         server=server.name,
     )
+
+
+def _told(console: Path) -> int:
+    """Return how many requests the access lines on *console* tell of."""
+    return console.read_text(encoding="utf-8").count("GET /")
 
 
 def _port(said: str) -> int:
@@ -318,11 +328,26 @@ class TestExecutions:
 
     def test_same_line_in_both_files(self, run: Run) -> None:
         """
-        An execution record is one and the same line in both files.
+        An execution record is one and the same line in both files, but for ``audit``,
+        which links those of all workers into one chain.
         """
         expected = [line for line in run.everything if b"execution_attempt" in line]
 
-        assert Counter(expected) == Counter(run.executions)
+        assert Counter(expected) == Counter(unchained(run.executions))
+
+    def test_checkpoints(self, run: Run) -> None:
+        """
+        The other outputs are told where the trail ends, by whoever ends in order:
+        all but uvicorn, which dies of the signal that it was sent.
+        """
+        links = [link_of(line + b"\n") for line in run.executions]
+        hashes = {(link.chain, link.seq): link.hash for link in links if link}
+        told = [record["context"] for record in run.records(OURS)]
+
+        for each in told:
+            assert each["hash"] == hashes[each["chain"], each["seq"]]
+        if run.server != "uvicorn":
+            assert len(run.executions) == max(each["seq"] for each in told)
 
 
 class TestLines:
@@ -332,8 +357,11 @@ class TestLines:
         """
         Every line of the console and of both files is strict JSON with our fields.
         """
-        for record in parsed([*run.console, *run.everything, *run.executions]):
-            assert ["timestamp", "level", "module", "event", "context"] == list(record)
+        ours = ["timestamp", "level", "module", "event", "context"]
+        for record in parsed([*run.console, *run.everything]):
+            assert ours == list(record)
+        for record in parsed(run.executions):
+            assert [*ours, "audit"] == list(record)
 
     def test_nothing_on_stderr(self, run: Run) -> None:
         """
@@ -375,12 +403,12 @@ class TestServersOwnLines:
 
     def test_nobody_else(self, run: Run) -> None:
         """
-        No record comes from any other logger.
+        No record comes from any other logger, but those that vouch for the trail.
         """
         servers = {f"{run.server}.error", f"{run.server}.access"}
 
         modules = {record["module"] for record in parsed(run.everything)}
-        assert {"app", "executions", *servers} == modules
+        assert {"app", "executions", *servers} == modules - {OURS}
 
 
 THREADED = ["gunicorn-preload", "gunicorn-gthread-preload"]
