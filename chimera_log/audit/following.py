@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from chimera_log.audit.diagnosis import Finding
     from chimera_log.audit.reading import Files
 
-_NOWHERE = chain.begin("0" * 32)  # the end of a chain that has not begun
+# The end of a chain that has not begun: no line of a file goes on from there.
+_NOWHERE = chain.Head("\n", 0, "")
 _OWN = chain.OURS.encode()
 _MAX_OWN = 64 * 1024  # bytes of a line that the trail itself writes
 

@@ -12,7 +12,13 @@ import re
 from collections import namedtuple
 from contextlib import suppress
 
-from chimera_log.audit.diagnosis import EDITED, MANIFEST, TRUNCATED, Finding
+from chimera_log.audit.diagnosis import (
+    EDITED,
+    INSERTED,
+    MANIFEST,
+    TRUNCATED,
+    Finding,
+)
 from chimera_log.audit.manifest import ManifestError, Manifests, digest
 from chimera_log.files import names
 
@@ -125,19 +131,20 @@ def disagreement(sealed: Sealed, content: Content) -> Finding | None:
     head = content.head
     if (sealed.chain, sealed.first_seq) != (head.chain, content.first_seq):
         what = f"its manifest says that it begins with record {sealed.first_seq}"
-    elif sealed.last_seq > head.seq:
+        return Finding(MANIFEST, what)
+    if sealed.last_seq > head.seq:
         what = f"its manifest says that it goes on to record {sealed.last_seq}"
         return Finding(TRUNCATED, what)
-    elif sealed.last_seq < head.seq:
+    if sealed.last_seq < head.seq:
         what = f"its manifest says that it ends with record {sealed.last_seq}"
-    elif sealed.head != head.hash:
+        return Finding(INSERTED, what)
+    if sealed.head != head.hash:
         what = f"its manifest says that record {head.seq} has another hash"
         return Finding(EDITED, what)
-    elif sealed.bytes != content.bytes:
+    if sealed.bytes != content.bytes:
         what = f"its manifest says that it has {sealed.bytes} bytes"
-    else:
-        return None
-    return Finding(MANIFEST, what)
+        return Finding(MANIFEST, what)
+    return None
 
 
 def _check(sealed: Sealed) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from chimera_log.audit import chain, diagnosis
 from chimera_log.audit.diagnosis import (
     EDITED,
+    INSERTED,
     MANIFEST,
     MISSING,
     REWRITTEN,
@@ -112,12 +113,13 @@ class Walk(Follower):
     ) -> None:
         """Judge a file without a record, before the first one that has some."""
         found = gap or Gap(1)
-        if sealed is None:
-            if is_cut or found.was_chained:
-                raise self._broken_at_end(found, is_cut=is_cut)
-        elif sealed.chain is not None or (
-            (sealed.bytes, sealed.sha256) != (found.bytes, found.sha256)
-        ):
+        is_as_sealed = sealed is not None and (
+            (sealed.chain, sealed.bytes, sealed.sha256)
+            == (None, found.bytes, found.sha256)
+        )
+        if not is_as_sealed and (is_cut or (sealed is None and found.was_chained)):
+            raise self._broken_at_end(found, is_cut=is_cut)
+        if not is_as_sealed and sealed is not None:
             what = "it is not the file that its manifest is of"
             raise self._broken(EDITED if gap else TRUNCATED, what, line=1)
         if gap is not None:
@@ -127,15 +129,23 @@ class Walk(Follower):
     def _compare(self, sealed: Sealed) -> None:
         """Compare a segment with its manifest."""
         content = Content(self._start.seq + 1, self.head, self._bytes)
-        kind, what, _ = disagreement(sealed, content) or (None, "", False)
+        finding = disagreement(sealed, content)
+        if finding is None:
+            return
+        kind, what, _ = finding
+        line, seq = self._line, self.head.seq  # of the last record
         if kind == TRUNCATED:
-            raise self._broken(TRUNCATED, what, line=self._line + 1)
-        if kind == EDITED:
-            following = next(self._ahead(), None)
-            if following is None or following.prev != self.head.hash:
-                raise self._broken(EDITED, what, seq=self.head.seq)
-        if kind is not None:
-            raise self._broken(MANIFEST, what, line=None)
+            raise self._broken(kind, what, line=line + 1)
+        if kind != MANIFEST and not self._goes_on():
+            if kind == INSERTED:
+                line, seq = min(sealed.lines, line) + 1, sealed.last_seq + 1
+            raise self._broken(kind, what, line=line, seq=seq)
+        raise self._broken(MANIFEST, what, line=None)
+
+    def _goes_on(self) -> bool:
+        """Whether the chain goes on after the segment that was read."""
+        following = next(self._ahead(), None)
+        return following is not None and following.prev == self.head.hash
 
     def _step_over(self, name: str) -> None:
         """Go past a segment that is gone, if its manifest says that it was pruned."""
