@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_log.audit import manifest as manifest_module
 from chimera_log.audit.chain import Key
 from chimera_log.audit.manifest import (
     Copy,
@@ -28,6 +27,7 @@ from chimera_log.audit.manifest import (
     digest,
     encode,
 )
+from chimera_log.files import opening
 from chimera_log.files.names import segment_name
 from tests.logs import FIRST, STAMP, refusing
 
@@ -507,7 +507,7 @@ class TestSave:
         victim.write_text("root")
         folder.mkdir()
         (folder / f"{named(1)}.manifest.new").symlink_to(victim)
-        monkeypatch.setattr(manifest_module.os, "unlink", lambda _: None)
+        monkeypatch.setattr(os, "unlink", lambda _: None)
 
         with pytest.raises(OSError, match="symbolic links"):
             manifests.save(of(1))
@@ -528,21 +528,21 @@ class TestSave:
     @pytest.mark.parametrize(
         ("where", "what", "call"),
         [
-            ("opening", "make_directory", refusing(errno.EACCES)),
-            ("os", "unlink", refusing(errno.EACCES)),
-            ("opening", "open_or_make", refusing(errno.EMFILE)),
-            ("opening", "write_all", refusing_after(0)),
-            ("opening", "write_all", refusing_after(100)),
-            ("opening", "write_all", refusing_after(10_000)),
-            ("os", "fsync", refusing(errno.EIO)),
-            ("os", "replace", refusing(errno.EIO)),
+            (opening, "make_directory", refusing(errno.EACCES)),
+            (os, "unlink", refusing(errno.EACCES)),
+            (opening, "open_or_make", refusing(errno.EMFILE)),
+            (opening, "write_all", refusing_after(0)),
+            (opening, "write_all", refusing_after(100)),
+            (opening, "write_all", refusing_after(10_000)),
+            (os, "fsync", refusing(errno.EIO)),
+            (os, "replace", refusing(errno.EIO)),
         ],
     )
     def test_whole_or_not_at_all(
         self,
         manifests: Manifests,
         monkeypatch: pytest.MonkeyPatch,
-        where: str,
+        where: Any,
         what: str,
         call: Callable[..., Any],
     ) -> None:
@@ -551,7 +551,7 @@ class TestSave:
         """
         manifests.save(Manifest(SEALED))
         with monkeypatch.context() as patch:
-            patch.setattr(getattr(manifest_module, where), what, call)
+            patch.setattr(where, what, call)
             with pytest.raises(OSError):  # noqa: PT011  whatever refuses
                 manifests.save(PRUNED)
 
@@ -566,9 +566,7 @@ class TestSave:
         A directory that cannot be synced is an error; the manifest is whole.
         """
         manifests.save(Manifest(SEALED))
-        monkeypatch.setattr(
-            manifest_module.opening, "sync_directory", refusing(errno.EIO)
-        )
+        monkeypatch.setattr(opening, "sync_directory", refusing(errno.EIO))
 
         with pytest.raises(OSError, match="refused"):
             manifests.save(PRUNED)
@@ -582,10 +580,10 @@ class TestSave:
         """
         done = []
         for module, name in (
-            (manifest_module.opening, "write_all"),
-            (manifest_module.os, "fsync"),
-            (manifest_module.os, "replace"),
-            (manifest_module.opening, "sync_directory"),
+            (opening, "write_all"),
+            (os, "fsync"),
+            (os, "replace"),
+            (opening, "sync_directory"),
         ):
             true = getattr(module, name)
 
