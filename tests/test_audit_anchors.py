@@ -294,6 +294,14 @@ class TestDamaged:
 
         assert {1234: HASH} == gathered(text + packer.flush()).hashes
 
+    def test_a_piece_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        What is compressed is read a piece at a time as well.
+        """
+        monkeypatch.setattr(module, "CHUNK", 100)
+
+        assert {1234: HASH} == gathered(gzip.compress(checkpoint(HEAD))).hashes
+
     @given(st.binary())
     def test_anything(self, text: bytes) -> None:
         """

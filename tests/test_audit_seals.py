@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chimera_log.audit import chain
+from chimera_log.audit import verify as verify_module
 from chimera_log.audit.chain import Key
 from chimera_log.audit.manifest import Manifest, digest, encode
+from chimera_log.audit.reading import Files
 from chimera_log.audit.verify import NOT_ANCHORED, OK
 from tests.trails import CHAIN, NAME, Chain, Made, line, pruned
 
@@ -276,7 +278,7 @@ class TestMissing:
 
         report = made.verify(log.head)
 
-        assert (made.names[0], None, 1, "segment missing") == bad(report)
+        assert (made.names[0], None, None, "segment missing") == bad(report)
 
     def test_renamed(self, tmp_path: Path) -> None:
         """
@@ -518,16 +520,17 @@ class TestDamaged:
 
         assert OK == made.verify(made.head).code
 
-    def test_chain_is_known_from_it(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("first", [b"old\n", b""], ids=["legacy", "damaged"])
+    def test_chain_is_known_from_it(self, tmp_path: Path, first: bytes) -> None:
         """
         Where no record is left, a manifest still tells which chain it was.
         """
-        made = Three(tmp_path)
-        made.manifest(0).write_bytes(b"?")
-        for number in range(4):
+        log = Chain()
+        made = Made(tmp_path, [[first], log.many(2), []], is_sealed=True)
+        if not first:
+            made.manifest(0).write_bytes(b"?")
+        for number in range(3):
             made.place(number).unlink()
 
-        report = made.verify(made.head)
-
-        assert (made.names[0], None, 1, "manifest") == bad(report)
-        assert CHAIN == made.head.chain
+        with Files(str(made.path)) as files:
+            assert CHAIN == verify_module._chain_of(files)

@@ -563,16 +563,16 @@ class TestLegacy:
         assert (OK, len(old)) == (report.code, report.legacy_lines)
 
     @pytest.mark.parametrize(
-        ("content", "line_number", "kind"),
+        ("content", "place"),
         [
-            ([OLD, OLD.replace(b"old", b"new")], 1, "edited"),
-            ([OLD], 1, "edited"),
-            ([OLD, OLD[:20]], 2, "truncated"),
-            ([], 1, "truncated"),
+            ([OLD, OLD.replace(b"old", b"new")], (1, None, "edited")),
+            ([OLD], (1, None, "edited")),
+            ([OLD, OLD[:20]], (2, 1, "truncated")),
+            ([], (1, None, "truncated")),
         ],
     )
     def test_sealed_and_changed(
-        self, tmp_path: Path, content: list[bytes], line_number: int, kind: str
+        self, tmp_path: Path, content: list[bytes], place: tuple[object, ...]
     ) -> None:
         """
         And if they are not, they were tampered with.
@@ -583,7 +583,7 @@ class TestLegacy:
 
         report = made.verify(log.head)
 
-        assert named(made, 0, line_number, 1, kind) == report.bad[:4]
+        assert named(made, 0, *place) == report.bad[:4]
 
     def test_cut(self, tmp_path: Path) -> None:
         """
@@ -916,6 +916,20 @@ class TestInserted:
         report = made.verify()
 
         assert named(made, 0, 4, 4, "inserted") == report.bad[:4]
+
+
+class TestReordered:
+    def test_behind_a_long_line(self, tmp_path: Path) -> None:
+        """
+        What comes later is looked for behind all there may be.
+        """
+        log = Chain()
+        first, second, third = log.many(3)
+        long = b"x" * (chain.MAX_LINE_BYTES + 2_000_000) + b"\n"
+
+        report = Made(tmp_path, [[first, third, long, second]]).verify()
+
+        assert (NAME, 2, 2, "reordered") == report.bad[:4]
 
 
 class TestMissing:

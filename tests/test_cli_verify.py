@@ -308,6 +308,7 @@ class TestOptions:
 
         assert 1 == done.code
         assert "record 2: a witness saw record 2 with another hash" in done.out
+        assert "witnesses saw it up to record 1" in done.out
 
     def test_keys(
         self, run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

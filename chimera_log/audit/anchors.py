@@ -166,7 +166,7 @@ class Gathering:
 
 def _is_message(window: bytes, end: int) -> bool:
     """Whether what is at *end* is within a message of CloudWatch Logs."""
-    start = window.rfind(_MESSAGE, 0, end)
+    start = window.rfind(_MESSAGE, max(end - _MARGIN, 0), end)
     if start < 0:
         return False
     inside = window[start + 1 : end].replace(rb"\\", b"").replace(rb"\"", b"")

@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch
     import fcntl
 
 READ = (
@@ -323,14 +323,14 @@ def _before_damage(unpacker: zlib._Decompress, data: bytes) -> bytes:
     """Return what is unpacked of *data* before that fails."""
     found = bytearray()
     with suppress(zlib.error):
-        for at in range(len(data)):
+        for at in range(len(data)):  # pragma: no branch  it fails again
             found += unpacker.decompress(data[at : at + 1])
     return bytes(found)
 
 
 def _lock(fd: int) -> bool:
     """Keep writers away from *fd* for a moment; whether they are."""
-    if sys.platform != "win32":
+    if sys.platform != "win32":  # pragma: no branch
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -341,13 +341,14 @@ def _lock(fd: int) -> bool:
 
 
 def _unlock(fd: int) -> None:
-    if sys.platform != "win32":
+    if sys.platform != "win32":  # pragma: no branch
         with suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def _is_at(path: str, found: os.stat_result) -> bool:
     """Whether *path* still names the file that was *found*: no rotation since."""
-    with suppress(OSError):
+    try:
         return os.path.samestat(os.lstat(path), found)
-    return False
+    except FileNotFoundError:
+        return False

@@ -121,7 +121,8 @@ class Walk(Follower):
             raise self._broken_at_end(found, is_cut=is_cut)
         if not is_as_sealed and sealed is not None:
             what = "it is not the file that its manifest is of"
-            raise self._broken(EDITED if gap else TRUNCATED, what, line=1)
+            seq = None if sealed.chain is None else 1
+            raise self._broken(EDITED if gap else TRUNCATED, what, line=1, seq=seq)
         if gap is not None:
             self.legacy_lines += gap.lines + is_cut
             self.legacy_files += 1
@@ -155,9 +156,10 @@ class Walk(Follower):
             raise VanishedError(name)
         sealed, expected = manifest.sealed, self.head.seq + 1
         if manifest.tombstone is None:
-            what = "it is gone, and its manifest does not say that it was pruned"
-            if sealed.chain is not None:
-                what = f"{diagnosis.numbers(sealed.first_seq, sealed.last_seq)} missing"
+            if sealed.chain is None:
+                what = "it is gone, and its manifest does not say that it was pruned"
+                raise self._broken(SEGMENT_MISSING, what, line=None, seq=None)
+            what = f"{diagnosis.numbers(sealed.first_seq, sealed.last_seq)} missing"
             raise self._broken(SEGMENT_MISSING, what, line=None)
         self.pruned += 1
         self._seals.remove(sealed)
@@ -194,7 +196,7 @@ class Walk(Follower):
             what = (
                 "its manifest says that it was pruned, and no record of the trail does"
             )
-            bad = Bad(gone.segment, None, gone.first_seq, SEGMENT_MISSING, what)
+            bad = Bad(gone.segment, None, gone.first_seq or None, SEGMENT_MISSING, what)
         elif self._keys and self.first is not None and self._key is None:
             what = "it has no key, though one was given"
             bad = Bad(*self._place, head.seq, WRONG_KEY, what)

@@ -150,7 +150,7 @@ def _details(report: Report) -> list[str]:
         ]
     if report.anchored_seq:
         said.append(f"witnesses saw it up to record {report.anchored_seq}")
-        if report.tail:
+        if report.tail and report.bad is None:
             said.append(
                 f"{_count(report.tail, 'record')} after that, the first of "
                 f"{report.tail_time}, nobody saw yet"
