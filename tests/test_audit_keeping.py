@@ -605,12 +605,12 @@ class TestForecast:
 
     @pytest.fixture
     def told(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[Any]]:
-        """Return the level and the context of each forecast so far."""
+        """Return the context of each forecast so far."""
         caplog.set_level("INFO", chain.OURS)
 
         def told() -> list[Any]:
             assert {"audit_forecast"} >= {each.message for each in caplog.records}
-            return [(each.levelname, each.context) for each in caplog.records]  # type: ignore[attr-defined]
+            return [each.context for each in caplog.records]  # type: ignore[attr-defined]
 
         return told
 
@@ -630,23 +630,13 @@ class TestForecast:
         """
         self.add_days(kept, 4)
         kept.look_after(max_bytes=10_000)
-        ((level, context),) = told()
+        (context,) = told()
 
         # The trail's life: from the first noon but one to the last, half a day a step.
         packed = sum(path.stat().st_size for path in kept.folder.glob("*.gz"))
-        assert "INFO" == level
         assert "100 segments hold" in context["text"]
         assert NAME == context["trail"]
         assert 1096 * packed / 3.5 == pytest.approx(context["bytes"])
-
-    def test_not_enough(self, kept: Kept, told: Callable[[], list[Any]]) -> None:
-        """
-        Where the files will not hold what they have to, it is a warning.
-        """
-        self.add_days(kept, 4)
-        kept.look_after(max_bytes=400, limits=Limits(2), compression=NONE)
-
-        assert ["WARNING"] == [level for level, _ in told()]
 
     def test_restart(self, kept: Kept, told: Callable[[], list[Any]]) -> None:
         """
@@ -685,5 +675,5 @@ class TestForecast:
             pass
         again.close()
 
-        first, second = (context for _, context in told())
+        first, second = told()
         assert first["rate"] != second["rate"]

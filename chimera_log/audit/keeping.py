@@ -115,9 +115,8 @@ def _tell(care: Care) -> None:
     with suppress(OSError):  # whoever seals them says why
         found = _forecast(care)
     if found is not None:
-        level = logging.INFO if found.is_enough else logging.WARNING
         context = {"text": str(found), **found._asdict(), "trail": care.name}
-        logging.getLogger(OURS).log(level, "audit_forecast", extra={"context": context})
+        logging.getLogger(OURS).info("audit_forecast", extra={"context": context})
 
 
 def _forecast(care: Care) -> Forecast | None:
