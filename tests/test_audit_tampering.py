@@ -126,8 +126,13 @@ def duplicate(trail: Trail, chance: Random) -> Bad:
     index = chance.randint(0, SIZES[file])
     before = trail.first(file) + index - 1
     trail.lines(file).insert(index, copy)
-    if before == seq - 1:  # then it is the genuine one that comes again
-        file, index = trail.place(seq + 1) if index < SIZES[file] else (file + 1, 0)
+    # Just before the genuine one, it is that which comes again; but a manifest knows
+    # where its segment ended.
+    if before == seq - 1:
+        if index < SIZES[file]:
+            index += 1
+        elif not trail.is_sealed:
+            file, index = file + 1, 0
     return Bad(file, index + 1, seq, "inserted")
 
 

@@ -98,7 +98,7 @@ class Follower:
         self._anchors = anchors
         self._on_pruned = on_pruned
         self._stops = iter(sorted({*anchors.hashes, anchors.newest + 1}))
-        self._stop = next(self._stops)  # the next record that is looked at for them
+        self._stop = 0  # the next record to be looked at; the first one is, too
         self._key: Key | None = None  # of the last record
         self._prev = ""  # the hash that the last record links to
         self._first_place = Place("", None)
