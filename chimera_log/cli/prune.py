@@ -167,5 +167,5 @@ def _told(
         sync=ALWAYS,
         rules=Rules(key, 1, 0, 0, 0),
     )
-    with closing(Trail(path, policy, on_trouble)) as trail:
+    with closing(Trail(path, policy, on_trouble, time.time)) as trail:
         yield lambda event, context: trail.tell(event, context) and trail.secure(0)
