@@ -37,11 +37,12 @@ _ANCHOR = re.compile(
 )
 _MESSAGE = b'"{\\"'  # how such a string begins
 # What is before it: the field that AWS prints before a message, or nothing on its
-# line, if messages are all that was asked for.
+# line, if messages are all that was asked for.  (A list within a log line that was
+# printed over many lines is further to the right.)
 _BEFORE_MESSAGE = re.compile(
-    rb'(?:\n[ \t]{0,99}|(?:"timestamp"\s{0,9}:\s{0,9}[0-9]{1,15}|'
-    rb'"logStreamName"\s{0,9}:\s{0,9}"[^"]{1,512}")'
-    rb'\s{0,99},\s{0,99}"message"\s{0,9}:\s{0,9})\Z'
+    rb'(?:\n {0,4}|(?:(?:"timestamp"\s{0,9}:\s{0,9}[0-9]{1,15}|'
+    rb'"logStreamName"\s{0,9}:\s{0,9}"[^"]{1,512}")\s{0,99},\s{0,99}"message"|'
+    rb'"field"\s{0,9}:\s{0,9}"@message"\s{0,99},\s{0,99}"value")\s{0,9}:\s{0,9})\Z'
 )
 _MAX_BEFORE = 1024  # bytes that it matches
 _MARGIN = 8 * 1024  # bytes around an anchor that tell all about it

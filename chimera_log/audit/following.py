@@ -23,7 +23,7 @@ from chimera_log.audit.diagnosis import (
     WRONG_KEY,
     Gap,
 )
-from chimera_log.audit.reading import DamagedError, VerifyError
+from chimera_log.audit.reading import CUT_OFF, DamagedError, VerifyError
 from chimera_log.files import names
 
 TYPE_CHECKING = False
@@ -127,7 +127,7 @@ class Follower:
                     self._take_part(data)
         except DamagedError as error:
             self._line += not self._is_in_line
-            kind = TRUNCATED if str(error) == "cut off" else EDITED
+            kind = TRUNCATED if str(error) == CUT_OFF else EDITED
             what = f"it cannot be unpacked further: {error}"
             raise self._broken(kind, what) from None
 
@@ -172,12 +172,12 @@ class Follower:
         self._settle_gap(after.seq, context if event == "audit_recovered" else {})
         if event == "audit_pruned":
             self._on_pruned(context)
+        if after.seq >= self._stop:
+            self._ask_witnesses(line, after)
         if self.first is None:
             self.first, self.first_seq = line, after.seq
             self._first_place = Place(self._name, self._line)
         self._prev, self.last, self.head = self.head.hash, line, after
-        if after.seq >= self._stop:
-            self._ask_witnesses(after)
 
     def _after(self, line: bytes, link: Link) -> Head:
         """Return the head after a chained line that did not follow at once."""
@@ -248,17 +248,17 @@ class Follower:
             raise self._broken(INSERTED, what, line=gap.object, seq=None)
         self.recovered += bool(context)
 
-    def _ask_witnesses(self, head: Head) -> None:
+    def _ask_witnesses(self, line: bytes, head: Head) -> None:
         """Compare a record with what witnesses saw, and find the next one to compare."""
         seen = self._anchors.hashes.get(head.seq, head.hash)
         if seen != head.hash:
             following = next(self._ahead(), None)
-            kind, what = REWRITTEN, f"a witness saw record {head.seq} with another hash"
             if following is not None and following.hash == seen:
-                kind, what = INSERTED, "a witness saw the next line in its place"
-            raise self._broken(kind, what, seq=head.seq)
+                raise self._broken(INSERTED, "a witness saw the next line in its place")
+            what = f"a witness saw record {head.seq} with another hash"
+            raise self._broken(REWRITTEN, what)
         if head.seq > self._anchors.newest and self.tail is None:
-            self.tail = self.last
+            self.tail = line
         while head.seq >= self._stop:
             self._stop = next(self._stops, sys.maxsize)
 

@@ -25,7 +25,7 @@ from chimera_log.audit import chain
 from chimera_log.audit.manifest import Manifests
 from chimera_log.files import names, opening
 from chimera_log.files.aside import Aside
-from chimera_log.files.compress import CHUNK, unpacked
+from chimera_log.files.compress import CHUNK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ READ = (
     | getattr(os, "O_NONBLOCK", 0)  # a FIFO in a file's place must not make us wait
     | opening.NOFOLLOW
 )
+CUT_OFF = "cut off"  # of what is compressed
+_GZIP = 31  # zlib's wbits for a gzip header and the largest window
 _TRIES = 20  # to find the active file unlocked: a write takes microseconds
 _PAUSE = 0.005  # seconds between two of them
 
@@ -117,7 +119,7 @@ class Files:
             return
         fd, is_packed = self._open_segment(os.path.join(self.folder, name))
         try:
-            chunks = unpacked(fd) if is_packed else _raw(fd, os.fstat(fd).st_size)
+            chunks = _unpacked(fd) if is_packed else _raw(fd, os.fstat(fd).st_size)
             yield from split(chunks)
         except zlib.error as error:
             raise DamagedError(str(error)) from None
@@ -199,7 +201,10 @@ class Files:
         # The raw one again: it may have been put back.
         for suffix in ("", ".gz", ""):
             with suppress(FileNotFoundError):
-                return os.open(path + suffix, READ), bool(suffix)
+                fd = os.open(path + suffix, READ)
+                if stat.S_ISREG(os.fstat(fd).st_mode):
+                    return fd, bool(suffix)
+                os.close(fd)
         raise VanishedError(path)
 
 
@@ -247,7 +252,7 @@ def _first_line(path: str) -> bytes | None:
         if stat.S_ISREG(os.lstat(path).st_mode):
             fd = os.open(path, READ)
             try:
-                chunks = unpacked(fd) if path.endswith(".gz") else _raw(fd, CHUNK)
+                chunks = _unpacked(fd) if path.endswith(".gz") else _raw(fd, CHUNK)
                 return b"".join(next(chunks, b"").partition(b"\n")[:2])
             finally:
                 os.close(fd)
@@ -289,6 +294,38 @@ def _raw(fd: int, size: int) -> Iterator[bytes]:
     while chunk := opening.read_at(fd, min(CHUNK, size - start), start):
         start += len(chunk)
         yield chunk
+
+
+def _unpacked(fd: int) -> Iterator[bytes]:
+    """
+    Read what a compressed file holds, up to where it is damaged.
+
+    Raises:
+        zlib.error: If it is damaged, cut off, or followed by something else.
+    """
+    unpacker = zlib.decompressobj(_GZIP)
+    while not unpacker.eof:
+        data = unpacker.unconsumed_tail or os.read(fd, CHUNK)
+        if not data:
+            raise zlib.error(CUT_OFF)
+        before = unpacker.copy()
+        try:
+            chunk = unpacker.decompress(data, CHUNK)
+        except zlib.error:
+            yield _before_damage(before, data)
+            raise
+        yield chunk
+    if unpacker.unused_data or os.read(fd, 1):
+        raise zlib.error("something follows")
+
+
+def _before_damage(unpacker: zlib._Decompress, data: bytes) -> bytes:
+    """Return what is unpacked of *data* before that fails."""
+    found = bytearray()
+    with suppress(zlib.error):
+        for at in range(len(data)):
+            found += unpacker.decompress(data[at : at + 1])
+    return bytes(found)
 
 
 def _lock(fd: int) -> bool:
