@@ -53,7 +53,6 @@ class TestForecast:
         assert 50 * 100_000 / DAY == pytest.approx(found.days)
         assert 947 == found.segments  # 1096 * 86400 / 100000, rounded up
         assert 1096 * DAY * 1_000 / 4.2 == pytest.approx(found.bytes)
-        assert not found.is_enough
 
     def test_several(self) -> None:
         """
@@ -87,15 +86,6 @@ class TestForecast:
         Nor where files are never full.
         """
         assert expected_of(sealed(), max_bytes=0) is None
-
-    def test_enough(self) -> None:
-        """
-        It is enough if as many are kept as the floor needs.
-        """
-        for count, is_enough in ((946, False), (947, True)):
-            found = expected_of(sealed(), backup_count=count)
-            assert found is not None
-            assert is_enough == found.is_enough
 
     @pytest.mark.parametrize(
         ("size", "max_bytes", "segments", "days"),
@@ -153,7 +143,7 @@ def test_consistent(
     at_midnight: bool,
 ) -> None:
     """
-    What is called enough holds for the floor, and what is not does not.
+    As many segments as the floor needs hold for the floor, and fewer do not.
     """
     found = expected_of(
         sealed(lines, size, elapsed),
@@ -164,7 +154,8 @@ def test_consistent(
     )
 
     assert found is not None
-    assert found.is_enough == (found.days >= floor_days * (1 - 1e-12))
+    is_enough = backup_count >= found.segments
+    assert is_enough == (found.days >= floor_days * (1 - 1e-12))
     assert 1 == len(str(found).splitlines())
 
 

@@ -504,6 +504,17 @@ class TestUnreadable:
         assert errno.EIO == caught.value.errno
         assert str(path) == caught.value.filename
 
+    def test_gone_and_damaged(self, folder: Folder) -> None:
+        """
+        Nor is one that is gone if its manifest is damaged: what it said is not known.
+        """
+        first, second = chained(2)
+        folder.add(1, first)
+        folder.know(2, head_of(second)).write_bytes(b"{}")
+
+        with pytest.raises(OSError, match="is gone, and its manifest is damaged"):
+            folder.end()
+
     def test_link(self, folder: Folder) -> None:
         """
         A link that somebody planted is not followed.

@@ -28,7 +28,7 @@ from tests.conftest import descriptors
 from tests.logs import FIRST, POLICY, held, in_child, refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CHAIN = "c0ffee00" * 4
@@ -598,3 +598,82 @@ class TestFork:
         kept.look_after()
 
         assert [1] == kept.sealed
+
+
+class TestForecast:
+    """What is said of how long the files will hold."""
+
+    @pytest.fixture
+    def told(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[Any]]:
+        """Return the context of each forecast so far."""
+        caplog.set_level("INFO", chain.OURS)
+
+        def told() -> list[Any]:
+            assert {"audit_forecast"} >= {each.message for each in caplog.records}
+            return [each.context for each in caplog.records]  # type: ignore[attr-defined]
+
+        return told
+
+    def add_days(self, kept: Kept, count: int) -> None:
+        """Add segments of a day each, of two lines that are half a day apart."""
+        for day in range(count):
+            (path,) = kept.add()
+            lines = [
+                b'{"timestamp":"2025-10-%02dT%02d:00:00.000000Z"}\n' % (day + 1, hour)
+                for hour in (0, 12)
+            ]
+            path.write_bytes(b"".join([*lines, path.read_bytes()]))
+
+    def test_sealed(self, kept: Kept, told: Callable[[], list[Any]]) -> None:
+        """
+        When segments were sealed it is said once, with what the disk holds of them.
+        """
+        self.add_days(kept, 4)
+        kept.look_after(max_bytes=10_000)
+        (context,) = told()
+
+        # The trail's life: from the first noon but one to the last, half a day a step.
+        packed = sum(path.stat().st_size for path in kept.folder.glob("*.gz"))
+        assert "100 segments hold" in context["text"]
+        assert NAME == context["trail"]
+        assert 1096 * packed / 3.5 == pytest.approx(context["bytes"])
+
+    def test_restart(self, kept: Kept, told: Callable[[], list[Any]]) -> None:
+        """
+        It is said at the start as well, though there is nothing to do; and not again.
+        """
+        self.add_days(kept, 4)
+        kept.look_after(max_bytes=10_000)
+        again = TrailUpkeep(lambda *_: None, lambda: kept.now)
+        assert again.step(kept.care(max_bytes=10_000)) == 0
+        again.step(kept.care(max_bytes=10_000))
+        again.step(kept.care(max_bytes=10_000))
+        again.close()
+
+        assert 2 == len(told())
+
+    def test_too_early(self, kept: Kept, told: Callable[[], list[Any]]) -> None:
+        """
+        Nothing is said while there is too little to tell.
+        """
+        kept.add(1)
+        kept.look_after(max_bytes=10_000)
+
+        assert [] == told()
+
+    def test_damaged(self, kept: Kept, told: Callable[[], list[Any]]) -> None:
+        """
+        A manifest that cannot be read is left out.
+        """
+        self.add_days(kept, 4)
+        kept.look_after(max_bytes=10_000)
+        (
+            kept.folder / f".{NAME}.d" / f"{kept.manifests.known()[0]}.manifest"
+        ).write_bytes(b"{}")
+        again = TrailUpkeep(lambda *_: None, lambda: kept.now)
+        while again.step(kept.care(max_bytes=10_000)) == 0:
+            pass
+        again.close()
+
+        first, second = told()
+        assert first["rate"] != second["rate"]

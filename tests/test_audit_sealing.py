@@ -348,7 +348,7 @@ class TestOrder:
         One that goes while it is looked for is none.
         """
         place.seal(CONTENT, 1)
-        monkeypatch.setattr(place.manifests, "load", lambda _: None)
+        monkeypatch.setattr(Manifests, "load", lambda *_: None)
         finish(place.sealing(place.add(CONTENT, 2)))
         monkeypatch.undo()
 

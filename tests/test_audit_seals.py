@@ -82,6 +82,22 @@ class TestPruned:
         assert 7 + len(numbers) - 2 * len(numbers) == report.records
         assert 1 + 2 * (numbers[0] == 0) * len(numbers) == report.first_seq
 
+    def test_said_in_what_is_pruned(self, tmp_path: Path) -> None:
+        """
+        What was said of the oldest may be pruned in its turn: they go in their order.
+        """
+        made = Three(tmp_path)
+        made.tell(1)
+        made.prune(0)
+        made.prune(1)
+
+        report = made.verify(made.head)
+        assert (OK, 2) == (report.code, report.pruned)
+
+        made.prune(2)
+        report = made.verify(made.head)
+        assert (made.names[2], None, 5, "segment missing") == bad(report)
+
     def test_not_gone_yet(self, tmp_path: Path) -> None:
         """
         Between the record and the removal the segment is read like others.

@@ -25,6 +25,7 @@ PACKAGE = Path(chimera_log.__file__).parent
 HARMLESS = {
     ("audit/anchors.py", "_unpacked"),
     ("audit/heads.py", "_lines_from_end"),
+    ("audit/prune.py", "survey"),
     ("audit/reading.py", "_raw"),
     ("files/compress.py", "chunks"),
     ("files/compress.py", "unpacked"),

@@ -1,16 +1,28 @@
 """
 The audit trail: a log file that shows whether anything was removed or changed.
 
+Writing it:
+
 - `handler` is the bridge to `logging`, `trail` the file itself: the engine of
   `chimera_log.files`, with each line linked to the one before it.
-- `chain` is how lines are linked; `manifest` is what is kept of full segments.
-- `sealing` gives a full segment its manifest; `retain` says what may be deleted.
+- `chain` is how lines are linked; `heads` finds the last one in the files.
 - `witness` tells other outputs where the chain ends; `reserve` is disk space for
   when there is none left.
-- `verify` finds out whether a trail is whole: `reading` reads its files as they are at
-  one moment, `following` goes along the chain, `walk` through all files, `diagnosis`
-  says which record is bad, `seals` what the manifests say, `anchors` what witnesses
-  saw.
+
+Keeping it:
+
+- `keeping` has full segments sealed and compressed; `sealing` gives one its
+  `manifest`, which is what is known of it, also when it is gone.
+- `retain` says what may be deleted, `prune` deletes it; `forecast` says how long the
+  files will hold.
+
+Verifying it:
+
+- `verify` finds out whether a trail is whole, and whether that can be believed.
+- `walk` goes through it from the first record to the last; `following` takes one
+  record after the other, and `diagnosis` names what is wrong where that fails.
+- `seals` are what the manifests say; `anchors` is what witnesses wrote down.
+- `reading` has the files as they are at one moment.
 """
 
 from chimera_log.audit.handler import AuditFileHandler

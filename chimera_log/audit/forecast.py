@@ -48,11 +48,6 @@ class Forecast(
 
     __slots__ = ()
 
-    @property
-    def is_enough(self) -> bool:
-        """Whether all that the floor needs is kept without being moved."""
-        return bool(self.segments <= self.backup_count)
-
     def __str__(self) -> str:
         packed = " compressed" if self.is_packed else ""
         rate = f"{_rounded(self.rate)} records/s"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from chimera_log.audit.chain import Head
-    from chimera_log.audit.manifest import Manifests
+    from chimera_log.audit.manifest import Manifests, Sealed
 
 TORN, LEGACY, FOREIGN = "torn", "legacy", "foreign"
 _BLOCK = 4 * 1024  # bytes read at a time, more where lines are longer
@@ -89,23 +89,23 @@ def end_of_segments(
         if number is not None:
             by_number[number] = entry
     for number in sorted(by_number, reverse=True):
-        entry = by_number[number]
-        head = _known_head(manifests, entry.removesuffix(".gz")) or _head_in(
-            os.path.join(directory, entry)
-        )
+        path = os.path.join(directory, by_number[number])
+        try:
+            manifest = manifests.load(by_number[number].removesuffix(".gz"))
+        except ManifestError as error:  # damaged, or somebody's; the file itself tells
+            if not os.path.lexists(path):
+                what = f"is gone, and its manifest is damaged ({error})"
+                raise OSError(errno.EIO, what, path) from None
+            manifest = None
+        head = _head_in(path) if manifest is None else _head_of(manifest.sealed)
         if head is not None:
             return head
     return None
 
 
-def _known_head(manifests: Manifests, segment: str) -> Head | None:
-    try:
-        manifest = manifests.load(segment)
-    except ManifestError:  # damaged, or somebody's; the file itself tells
+def _head_of(sealed: Sealed) -> Head | None:
+    if sealed.chain is None:  # no line of it is chained
         return None
-    if manifest is None or manifest.sealed.chain is None:
-        return None
-    sealed = manifest.sealed
     return chain.Head(sealed.chain, sealed.last_seq, sealed.head)
 
 

@@ -1,5 +1,5 @@
 """
-What is done for the full segments of a trail: they are sealed and compressed.
+What is done for the full segments of a trail: they are sealed, compressed, counted.
 
 Nothing is removed here, however many there are, and nothing is mended: what is not
 as it was written is for `verify` to name.
@@ -7,9 +7,13 @@ as it was written is for `verify` to name.
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import suppress
 
-from chimera_log.audit.manifest import Manifests
+from chimera_log.audit.chain import OURS
+from chimera_log.audit.forecast import Forecast, forecast
+from chimera_log.audit.manifest import ManifestError, Manifests
 from chimera_log.audit.sealing import Sealing
 from chimera_log.files import names
 from chimera_log.files.compress import Compression, leftovers
@@ -18,13 +22,40 @@ from chimera_log.files.upkeep import Plan, Upkeep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chimera_log.audit.manifest import Manifest
     from chimera_log.files.upkeep import Care, Job
 
 _WRITERS = 0o222  # permission bits
+_RECENT = 50  # segments that tell the rate at which records come
 
 
 class TrailUpkeep(Upkeep):
-    """What is to be done for the segments of one trail; arguments as for `Upkeep`."""
+    """
+    What is to be done for the segments of one trail; arguments as for `Upkeep`.
+
+    At the start, and when a segment was sealed, one record says what the configuration
+    will hold, as `forecast` tells it: event ``audit_forecast``.
+    """
+
+    def __init__(
+        self, on_trouble: Callable[[str, str], None], clock: Callable[[], float]
+    ) -> None:
+        super().__init__(on_trouble, clock)
+        self._is_changed = True  # whether there is something new to say
+
+    def step(self, care: Care) -> float | None:
+        """Do a part of what there is to do; as in `Upkeep`."""
+        pause = super().step(care)
+        if self._is_changed and pause != 0:
+            self._is_changed = False
+            _tell(care)
+        return pause
+
+    def _on_done(self, job: Job) -> None:
+        super()._on_done(job)
+        self._is_changed = self._is_changed or isinstance(job, Sealing)
 
     def _plan(self, care: Care) -> Plan:
         known = set(_manifests(care).known())
@@ -76,3 +107,42 @@ def _segments(care: Care) -> list[str]:
         if number is not None:
             by_number[number] = entry
     return [by_number[number] for number in sorted(by_number)]
+
+
+def _tell(care: Care) -> None:
+    """Say what the configuration will hold, if that can be told."""
+    found = None
+    with suppress(OSError):  # whoever seals them says why
+        found = _forecast(care)
+    if found is not None:
+        context = {"text": str(found), **found._asdict(), "trail": care.name}
+        logging.getLogger(OURS).info("audit_forecast", extra={"context": context})
+
+
+def _forecast(care: Care) -> Forecast | None:
+    manifests = _manifests(care)
+    recent = []
+    for segment in manifests.known()[-_RECENT:]:
+        with suppress(ManifestError, OSError):  # verify says so
+            recent.append(manifests.load(segment))
+    policy = care.policy
+    return forecast(
+        [each for each in recent if each is not None],
+        max_bytes=policy.max_bytes,
+        backup_count=policy.limits.backup_count,
+        floor_days=policy.rules.retention_floor_days,
+        packed_ratio=_packed_ratio(care, recent) if policy.compression == GZIP else 1,
+        at_midnight=policy.at_midnight,
+    )
+
+
+def _packed_ratio(care: Care, manifests: list[Manifest | None]) -> float | None:
+    """Return how many bytes of a segment one byte of its ``.gz`` holds, if known."""
+    raw = packed = 0
+    for each in manifests:
+        if each is not None:
+            path = os.path.join(care.directory, f"{each.sealed.segment}.gz")
+            with suppress(OSError):
+                packed += os.stat(path).st_size
+                raw += each.sealed.bytes
+    return raw / packed if packed else None

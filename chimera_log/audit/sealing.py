@@ -152,22 +152,32 @@ class Sealing:
             raise BlockingIOError(errno.EAGAIN, "somebody holds its lock", self.path)
 
     def _previous(self) -> Sealed | None:
-        """Return what the manifest of the segment before says."""
+        """Return what the manifest of the segment before says, with whatever key."""
+        manifests = self._manifests.of_any_key()
         number = names.segment_number(self._name, self._entry) or 0
-        for segment in reversed(self._manifests.known()):
+        for segment in reversed(manifests.known()):
             if (names.segment_number(self._name, segment) or 0) < number:
                 with suppress(ManifestError):  # damaged: verify says so
-                    found = self._manifests.load(segment)
+                    found = manifests.load(segment)
                     if found is not None:
                         sealed: Sealed = found.sealed
                         return sealed
+        return None
+
+    def _latest(self, previous: Sealed | None) -> float | None:
+        """Return the latest time so far, unless somebody without our key may say it."""
+        if previous is not None:
+            with suppress(ManifestError):
+                self._manifests.load(previous.segment)
+                latest: float | None = previous.latest
+                return latest
         return None
 
     def _read(self, previous: Sealed | None) -> Generator[None, None, _Content]:
         is_packed = self.path.endswith(".gz")
         read = unpacked(self._fd) if is_packed else chunks(self._fd)
         found = hashlib.sha256()
-        clock = TrailClock(previous.latest if previous else None)
+        clock = TrailClock(self._latest(previous))
         size = count = 0
         first: bytes | None = None
         last = None

@@ -85,14 +85,21 @@ class Seals:
         self._removed[sealed.segment] = sealed
 
     def believe(self, context: dict[str, Any]) -> None:
-        """Take note of a record ``audit_pruned`` and its *context*."""
+        """
+        Take note of a record ``audit_pruned`` and its *context*.
+
+        It explains the segments before that one as well: they go in their order, and
+        what was said of them may have gone with what was pruned since.
+        """
         segment = context.get("segment")
         sealed = self._removed.get(segment) if isinstance(segment, str) else None
         if sealed is not None and (
             (context.get("first_seq"), context.get("last_seq"), context.get("sha256"))
             == (sealed.first_seq, sealed.last_seq, sealed.sha256)
         ):
-            del self._removed[sealed.segment]
+            gone = list(self._removed)
+            for each in gone[: gone.index(sealed.segment) + 1]:
+                del self._removed[each]
 
     @property
     def unexplained(self) -> Sealed | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from chimera_log import options
 from chimera_log.audit.chain import Key
 from chimera_log.audit.reading import VerifyError, trail_in
 from chimera_log.audit.verify import verify
+from chimera_log.cli.terminal import printable
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 WRONG_USAGE = 64  # EX_USAGE of sysexits.h; 1 and 2 would be taken for an answer
 _STDIN = "-"
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -82,7 +81,7 @@ def run(given: argparse.Namespace) -> int:
     else:
         print(_as_json(report) if given.format == "json" else _as_text(report))
         return int(report.code)
-    print(f"chimera-log verify: {_printable(problem)}", file=sys.stderr)
+    print(f"chimera-log verify: {printable(problem)}", file=sys.stderr)
     return WRONG_USAGE
 
 
@@ -120,7 +119,7 @@ def _as_json(report: Report) -> str:
 
 
 def _as_text(report: Report) -> str:
-    return "\n".join(map(_printable, [*_verdict(report), *_details(report)]))
+    return "\n".join(map(printable, [*_verdict(report), *_details(report)]))
 
 
 def _verdict(report: Report) -> list[str]:
@@ -181,12 +180,3 @@ def _details(report: Report) -> list[str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _printable(text: str) -> str:
-    """Return *text* without what a terminal would obey, or could not show."""
-    escaped = _CONTROL.sub(
-        lambda found: found[0].encode("unicode_escape").decode(), text
-    )
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return escaped.encode(encoding, "backslashreplace").decode(encoding)

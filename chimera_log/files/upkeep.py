@@ -148,7 +148,7 @@ class Upkeep:
         try:
             if job.step():
                 return
-            self.compressed += isinstance(job, Compression)
+            self._on_done(job)
         except BlockingIOError:  # somebody holds the segment's lock
             self._postpone(job, _HIS_TURN)
         except Exception as error:
@@ -157,6 +157,10 @@ class Upkeep:
             if getattr(error, "errno", None) == errno.ENOSPC:  # nor is there for them
                 self._rest.clear()
         self._job = None
+
+    def _on_done(self, job: Job) -> None:
+        """Count what was done."""
+        self.compressed += isinstance(job, Compression)
 
     def _postpone(self, job: Job, pause: float) -> None:  # noqa: ARG002  a trail asks
         """Come back to a job that could not be done; it does not hold up the others."""

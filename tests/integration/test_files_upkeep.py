@@ -138,8 +138,8 @@ print(came)
 SMALL_DISK = f"""{HANDLER}
 import json, shutil
 chimera = handler_for("disk", min_free_bytes=600_000, backupCount=3, maxBytes=100_000)
-audit = RotatingFileHandler("disk/executions.log")
-audit.setFormatter(JsonFormatter())
+audit = chimera_log.RotatingFileHandler("disk/executions.log")
+audit.setFormatter(chimera_log.JsonFormatter())
 
 def until(condition):
     deadline = time.monotonic() + 60

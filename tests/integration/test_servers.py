@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chimera_log.audit.chain import OURS, link_of
+from chimera_log.audit.verify import Report, verify
 from tests.integration.files_support import content_of
 from tests.integration.support import (
     LOAD,
@@ -123,6 +124,7 @@ class Run:
     console: list[bytes]
     everything: list[bytes]
     executions: list[bytes]
+    trail: Report
     errors: str
     workers: int = 1
     server: str | None = None
@@ -168,6 +170,7 @@ print(os.getpid(), file=sys.stderr)
         console=lines_of(done.stdout),
         everything=lines_of(directory / "chimera.log"),
         executions=lines_of(directory / "executions.log"),
+        trail=verify(str(directory / "executions.log")),
         errors=errors,
     )
 
@@ -207,6 +210,7 @@ def _run_server(server: Server, directory: Path, conf: str = "") -> Run:
         console=lines_of(console),
         everything=_lines_in(logs, "chimera.log"),
         executions=_lines_in(logs, "executions.log"),
+        trail=verify(str(logs / "executions.log")),
         errors=errors.read_text(encoding="utf-8"),
         workers=server.workers,
         server=server.name,
@@ -334,6 +338,13 @@ class TestExecutions:
         expected = [line for line in run.everything if b"execution_attempt" in line]
 
         assert Counter(expected) == Counter(unchained(run.executions))
+
+    def test_whole(self, run: Run) -> None:
+        """
+        All workers write one chain, in which nothing is missing.
+        """
+        assert run.trail.bad is None
+        assert len(run.executions) == run.trail.records
 
     def test_checkpoints(self, run: Run) -> None:
         """
