@@ -135,7 +135,7 @@ class TestText:
         assert [
             "executions.log: tampered: edited",
             "  executions.log, line 2, record 2: its hash is not that of its bytes",
-            "  1 record before that are good",
+            "  good before that: 1 record",
         ] == done.out.splitlines()[:3]
 
     def test_no_line(self, run: Command, tmp_path: Path, log: Chain) -> None:
@@ -171,7 +171,7 @@ class TestText:
         assert 3 == done.code
         assert [
             "executions.log: not anchored: there is no chain; no record is there",
-            "  1 line in 1 file were never chained: no evidence",
+            "  never chained, so no evidence: 1 line in 1 file",
         ] == done.out.splitlines()
 
     def test_everything(self, run: Command, tmp_path: Path, log: Chain) -> None:
@@ -192,9 +192,9 @@ class TestText:
         done = run(made.path)
 
         assert [
-            "1 segment pruned, as the trail itself says",
-            "1 record vouch for what is not chained",
-            "1 line in 1 file were never chained: no evidence",
+            "pruned, as the trail itself says: 1 segment",
+            "records that vouch for half lines: 1",
+            "never chained, so no evidence: 1 line in 1 file",
             "left alone: executions.log.1",
             f"manifests before that of {made.names[1]} are missing",
         ] == [each.strip() for each in done.out.splitlines()[3:]]

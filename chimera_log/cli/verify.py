@@ -134,7 +134,7 @@ def _verdict(report: Report) -> list[str]:
     return [
         f"{name}: {report.status}: {bad.kind}",
         f"  {bad.file}{line}{record}: {bad.what}",
-        f"  {_count(report.records, 'record')} before that are good",
+        f"  good before that: {_count(report.records, 'record')}",
     ]
 
 
@@ -161,17 +161,15 @@ def _details(report: Report) -> list[str]:
             )
     if report.pruned:
         said.append(
-            f"{_count(report.pruned, 'segment')} pruned, as the trail itself says"
+            f"pruned, as the trail itself says: {_count(report.pruned, 'segment')}"
         )
     if report.recovered:
-        said.append(
-            f"{_count(report.recovered, 'record')} vouch for what is not chained"
-        )
+        said.append(f"records that vouch for half lines: {report.recovered:,}")
     if report.legacy_files:
         lines, files = report.legacy_lines, report.legacy_files
         said.append(
-            f"{_count(lines, 'line')} in {_count(files, 'file')} were never chained: "
-            "no evidence"
+            f"never chained, so no evidence: {_count(lines, 'line')} in "
+            f"{_count(files, 'file')}"
         )
     if report.left_alone:
         said.append(f"left alone: {', '.join(report.left_alone)}")
