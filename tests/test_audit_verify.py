@@ -606,7 +606,7 @@ class TestLegacy:
 
         report = made.verify(log.head)
 
-        assert (OK, 2) == (report.code, report.records)
+        assert (OK, 2, 0) == (report.code, report.records, report.recovered)
         assert (2, 1) == (report.legacy_lines, report.legacy_files)
 
     def test_later(self, tmp_path: Path) -> None:

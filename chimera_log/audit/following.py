@@ -91,7 +91,7 @@ class Follower:
         self.first: bytes | None = None  # the first record,
         self.last: bytes | None = None  # the last one,
         self.tail: bytes | None = None  # and the first one that no witness saw yet
-        self.recovered = 0  # records that vouch for what is not chained
+        self.recovered = 0  # records that vouch for what a killed writer left
         self.legacy_lines = self.legacy_files = 0
         self._files = files
         self._keys = {key.key_id: key for key in keys}
@@ -243,6 +243,7 @@ class Follower:
         elif context["kind"] == LEGACY:
             self.legacy_lines += gap.lines
             self.legacy_files += 1
+            return
         elif gap.object is not None:
             what = "a line of JSON, which no killed writer leaves, though vouched for"
             raise self._broken(INSERTED, what, line=gap.object, seq=None)
