@@ -121,20 +121,15 @@ class Keeping(Ordinary):
 
         libc = ctypes.PyDLL(None, use_errno=True)
         self._flock, self._statx, self._write = libc.flock, libc.statx, libc.write
-        self._flock.argtypes = [ctypes.c_int, ctypes.c_int]
-        self._statx.argtypes = [
-            ctypes.c_int,
-            ctypes.c_char_p,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-        ]
-        # Its arguments are not declared: to convert what is takes as long as the call.
-        # By itself ctypes passes an int as C's int, bytes as a pointer to them, and the
-        # size as what it is made here.
+        # Arguments are not declared: to convert what is takes as long as the call.  By
+        # itself ctypes passes an int as C's int, bytes as a pointer to them, and a size
+        # and a buffer as what they are made here.
         self._write.restype = ctypes.c_ssize_t
         self._size = ctypes.c_size_t
-        self._buffer = ctypes.c_char * _STATX_BYTES
+        # One for all looks, which are made under the file's lock.
+        self._answer = ctypes.create_string_buffer(_STATX_BYTES)
+        self._buffer = ctypes.c_void_p(ctypes.addressof(self._answer))
+        self._encoded = ("", b"")  # the path of the last look
         self._clock = clock
         self._yield_until = float("-inf")
 
@@ -152,10 +147,13 @@ class Keeping(Ordinary):
 
     def look(self, path: str) -> Look | None:
         """Return what *path* names now, or ``None`` if it names nothing."""
-        answer = self._buffer()
-        if self._statx(_AT_FDCWD, os.fsencode(path), 0, _STATX_WANTED, answer) != 0:
+        known, encoded = self._encoded
+        if known != path:
+            encoded = os.fsencode(path)
+            self._encoded = path, encoded
+        if self._statx(_AT_FDCWD, encoded, 0, _STATX_WANTED, self._buffer) != 0:
             return super().look(path)
-        inode, size, major, minor = _STATX.unpack_from(answer)
+        inode, size, major, minor = _STATX.unpack_from(self._answer)
         return Look(os.makedev(major, minor), inode, size)
 
     def write(self, fd: int, data: bytes, taken: list[int]) -> None:
@@ -226,10 +224,9 @@ class OthersFile(Keeping):
             self._yield_until = now + SLOW_PAUSE
 
     def _identity(self, fd: int) -> tuple[int, ...]:
-        answer = self._buffer()
-        if self._statx(fd, b"", _AT_EMPTY_PATH, _STATX_WANTED, answer) != 0:
+        if self._statx(fd, b"", _AT_EMPTY_PATH, _STATX_WANTED, self._buffer) != 0:
             return ()
-        return _STATX_IDENTITY.unpack_from(answer)
+        return _STATX_IDENTITY.unpack_from(self._answer)
 
 
 class OthersPipe:
