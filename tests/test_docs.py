@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import chimera_log
+from tests.logs import unchained
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -42,6 +43,26 @@ def run(program: str, directory: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def shell(
+    script: str, directory: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run *script* by sh, with our command and what is in ``bin`` on its path."""
+    programs = directory / "bin"
+    programs.mkdir(exist_ok=True)
+    ours = programs / "chimera-log"
+    ours.write_text(f'#!/bin/sh\nexec {sys.executable} -m chimera_log "$@"\n')
+    ours.chmod(0o755)
+    return subprocess.run(
+        ["sh", "-c", script, "sh", *arguments],
+        cwd=directory,
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def without_times(lines: list[str]) -> list[dict[str, Any]]:
     """Return JSON *lines* without their timestamps, whose form is checked."""
     found = [json.loads(line) for line in lines]
@@ -59,12 +80,39 @@ class TestReadme:
 
         done = run(blocks(README, "python")[0], tmp_path)
 
+        *printed, told = without_times(done.stdout.splitlines())
         assert "" == done.stderr
-        assert expected == without_times(done.stdout.splitlines())
+        assert expected == printed
+        assert "audit_checkpoint" == told["event"]
         everything = (tmp_path / "logs" / "chimera.log").read_text().splitlines()
-        trail = (tmp_path / "logs" / "executions.log").read_text().splitlines()
-        assert expected == without_times(everything)
-        assert expected[1:] == without_times(trail)
+        assert [*expected, told] == without_times(everything)
+
+    def test_trail_has_the_line_shown(self, tmp_path: Path) -> None:
+        """
+        So does the trail, whose line is linked as the one shown is.
+        """
+        run(blocks(README, "python")[0], tmp_path)
+        (line,) = (tmp_path / "logs" / "executions.log").read_bytes().splitlines()
+        shown = blocks(README, "json")[1].encode().rstrip(b"\n")
+        (given,) = blocks(README, "json")[0].encode().splitlines()[1:]
+
+        assert [given] == unchained([shown])
+        (expected,), (found,) = (
+            without_times([each.decode()]) for each in (shown, line)
+        )
+        for name in ("chain", "hash"):  # random, and what follows from it
+            del expected["audit"][name], found["audit"][name]
+        assert expected == found
+
+    def test_verify(self, tmp_path: Path) -> None:
+        """
+        The command shown finds that trail whole.
+        """
+        run(blocks(README, "python")[0], tmp_path)
+        done = shell(blocks(README, "sh")[2], tmp_path)
+
+        assert (0, "") == (done.returncode, done.stderr)
+        assert done.stdout.startswith("executions.log: ok: ")
 
     def test_table_names_keys_that_exist(self) -> None:
         """
@@ -141,9 +189,10 @@ class TestGuide:
         done = run("\n".join(blocks(GUIDE, "python")), tmp_path)
 
         assert (0, "") == (done.returncode, done.stderr)
-        events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+        *events, last = [json.loads(line)["event"] for line in done.stdout.splitlines()]
         assert "slow response" in events
-        assert 10 == len(events)
+        assert 11 == len(events)
+        assert "audit_checkpoint" == last
 
     def test_formatter_options_load(self, tmp_path: Path) -> None:
         """
