@@ -187,6 +187,21 @@ class TestChain:
         assert link is not None
         assert trail.head == (link.chain, link.seq - 1, link.prev)
 
+    def test_restart_with_another_key(self, log: TrailLog) -> None:
+        """
+        It does so as well if the manifest was signed with another key, or with none.
+        """
+        trail = log.open(key=Key(b"a" * 32))
+        trail.append(line(0))
+        trail.rotate()
+        maintained(trail)
+        log.full[0].unlink()
+        assert log.open(key=Key(b"b" * 32)).append(line(1))
+
+        link = chain.link_of(log.path.read_bytes())
+        assert link is not None
+        assert trail.head == (link.chain, link.seq - 1, link.prev)
+
     def test_two_writers(self, log: TrailLog) -> None:
         """
         Two that take turns have one chain, also when one of them rotates.

@@ -152,7 +152,8 @@ class Trail(Segments):
         self._checkpoints = Checkpoints(
             rules.checkpoint_interval, rules.checkpoint_records
         )
-        self._manifests = Manifests(self._aside.path, self._name, rules.key)
+        # Whoever signed them: the chain goes on, though the key has changed.
+        self._manifests = Manifests(self._aside.path, self._name)
         self._reserve = Reserve(self._aside.path, rules.reserve_bytes)
 
     def _see_to_witnesses(self) -> float | None:
