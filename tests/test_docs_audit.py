@@ -36,7 +36,7 @@ for number in range(30):
         trail.doRollover()
 """
 SECTION = GUIDE.split("## The audit trail")[1].split("\n## ")[0]
-VERIFY, ASK_AWS, MAKE_KEY, VERIFY_KEYED, _, CHECK, USE_CHECK = blocks(SECTION, "sh")
+VERIFY, ASK_AWS, MAKE_KEY, VERIFY_KEYED, PRUNE, CHECK, USE_CHECK = blocks(SECTION, "sh")
 BY_HAND = (shutil.which("jq"), shutil.which("sha256sum"))
 
 
@@ -175,6 +175,17 @@ class TestVerify:
         assert 0 == done.returncode
         assert 0 == shell(given + VERIFY_KEYED, tmp_path).returncode
         assert 64 == shell(VERIFY, tmp_path).returncode
+
+
+def test_prune(trail: Path) -> None:
+    """
+    The command shown says why no file may go, and deletes none.
+    """
+    done = shell(PRUNE, trail.parent)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert 2 == done.stdout.count(": stays: ")
+    assert 2 == len(list(trail.glob("executions.log.*")))
 
 
 @pytest.mark.skipif(not all(BY_HAND), reason="needs jq and sha256sum")
