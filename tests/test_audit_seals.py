@@ -11,10 +11,10 @@ import pytest
 from chimera_log.audit import chain
 from chimera_log.audit import verify as verify_module
 from chimera_log.audit.chain import Key
-from chimera_log.audit.manifest import Manifest, digest, encode
+from chimera_log.audit.manifest import Copy, Manifest, Tombstone, digest, encode
 from chimera_log.audit.reading import Files
 from chimera_log.audit.verify import NOT_ANCHORED, OK
-from tests.trails import CHAIN, NAME, Chain, Made, line, pruned
+from tests.trails import CHAIN, FIRST, NAME, Chain, Made, line, pruned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +81,51 @@ class TestPruned:
         assert len(numbers) == report.pruned
         assert 7 + len(numbers) - 2 * len(numbers) == report.records
         assert 1 + 2 * (numbers[0] == 0) * len(numbers) == report.first_seq
+
+    @pytest.mark.parametrize(
+        ("changed", "copy", "expected"),
+        [
+            ({}, None, True),
+            ({"retention_floor_days": 3000}, None, False),
+            ({"last_time": "2025-10-27T08:38:00.000000Z"}, None, False),
+            ({"last_time": None}, None, False),
+            ({"retention_floor_days": 3000}, {}, True),
+            ({"retention_floor_days": 3000}, {"is_verified": False}, False),
+            ({"retention_floor_days": 3000}, {"locked_until": FIRST}, False),
+        ],
+        ids=[
+            *("old", "long floor", "young", "no time"),
+            *("locked copy", "copy not verified", "copy not locked for long enough"),
+        ],
+    )
+    def test_before_its_time(
+        self,
+        tmp_path: Path,
+        changed: dict[str, Any],
+        copy: dict[str, Any] | None,
+        expected: bool,
+    ) -> None:
+        """
+        What had to be kept longer is missing, though all say that it was pruned; but
+        for what was moved, and nobody can remove in time.
+        """
+        made = Three(tmp_path)
+        made.sealed.clear()
+        for number, lines in enumerate(made.segments):
+            made.seal(number, lines, **changed)
+        made.tell(0)
+        made.prune(0)
+        if copy is not None:
+            whole = {"place": "s3://there", "version_id": "1", "is_verified": True}
+            moved = Copy(**{**whole, "locked_until": FIRST * 2, **copy})
+            stone = Tombstone(FIRST, "moved", "test")
+            made.put(0, Manifest(made.sealed[0], moved, stone))
+
+        report = made.verify(made.head)
+
+        assert expected == (report.bad is None)
+        if not expected:
+            assert (made.names[0], None, 1, "segment missing") == bad(report)
 
     def test_said_in_what_is_pruned(self, tmp_path: Path) -> None:
         """

@@ -172,7 +172,7 @@ class Made:
             sha256=hashlib.sha256(content).hexdigest(),
             head=last and last.hash,
             first_time=None,
-            last_time=None,
+            last_time="2020-01-01T00:00:00.000000Z",  # old enough to be pruned
             elapsed=0.0,
             latest=None,
             retention_floor_days=1096,

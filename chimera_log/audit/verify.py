@@ -102,7 +102,7 @@ def verify(
     for _ in range(_TRIES):
         # If a file vanishes it was pruned, and by now a record says so.
         with suppress(VanishedError), Files(place) as files:
-            walk = Walk(files, known, seen)
+            walk = Walk(files, known, seen, moment)
             return _report(files, walk, seen, moment, checkpoint_interval)
     raise VerifyError(f"{place}: its files vanish while they are read")
 

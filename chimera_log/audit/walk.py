@@ -23,6 +23,7 @@ from chimera_log.audit.diagnosis import (
 from chimera_log.audit.following import Bad, BrokenError, Follower, Place
 from chimera_log.audit.manifest import ManifestError
 from chimera_log.audit.reading import VanishedError
+from chimera_log.audit.retain import is_premature
 from chimera_log.audit.seals import Content, Seals, disagreement
 from chimera_log.files import names
 
@@ -50,14 +51,18 @@ class Walk(Follower):
         files: Its files.
         keys: That its records may be signed with.
         anchors: What witnesses saw.
+        now: Seconds since the epoch.
     """
 
-    def __init__(self, files: Files, keys: Iterable[Key], anchors: Anchors) -> None:
+    def __init__(
+        self, files: Files, keys: Iterable[Key], anchors: Anchors, now: float
+    ) -> None:
         known = list(keys)
         seals = Seals(files.hidden, files.name, known)
         super().__init__(files, known, anchors, seals.believe)
         self.pruned = 0  # segments
         self._seals = seals
+        self._now = now
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -160,6 +165,12 @@ class Walk(Follower):
                 what = "it is gone, and its manifest does not say that it was pruned"
                 raise self._broken(SEGMENT_MISSING, what, line=None, seq=None)
             what = f"{diagnosis.numbers(sealed.first_seq, sealed.last_seq)} missing"
+            raise self._broken(SEGMENT_MISSING, what, line=None)
+        if is_premature(manifest, self._now):
+            what = (
+                "it was pruned, and its records have to be kept for "
+                f"{sealed.retention_floor_days:g} days, which are not over"
+            )
             raise self._broken(SEGMENT_MISSING, what, line=None)
         self.pruned += 1
         self._seals.remove(sealed)
