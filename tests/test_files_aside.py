@@ -74,17 +74,20 @@ class TestNumber:
         assert 43 == aside.last_number()
         assert ["number"] == [file.name for file in folder.iterdir()]
 
-    def test_cannot_be_replaced(
-        self, aside: Aside, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("taken", range(21))
+    def test_never_less(
+        self, aside: Aside, monkeypatch: pytest.MonkeyPatch, taken: int
     ) -> None:
         """
-        Nor does a file that cannot be renamed harm the one before.
+        However much of a number a disk takes, it is not less than the one before.
         """
-        aside.remember_number(41, 0o640)
-        monkeypatch.setattr(os, "replace", refusing(errno.EACCES))
-        aside.remember_number(42, 0o640)
-
-        assert 41 == aside.last_number()
+        write = os.write
+        for before, number in ((99, 100), (1_999, 2_000), (9, 10)):
+            aside.remember_number(before, 0o640)
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "write", lambda fd, data: write(fd, data[:taken]))
+                aside.remember_number(number, 0o640)
+            assert before <= aside.last_number()
 
     def test_apart(self, aside: Aside, tmp_path: Path) -> None:
         """

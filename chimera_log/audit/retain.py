@@ -208,26 +208,6 @@ def keep_until(sealed: Sealed, floor_days: float) -> float | None:
     return latest + max(_MIN_FLOOR, floor_days) * DAY
 
 
-def is_premature(manifest: Manifest, now: float) -> bool:
-    """
-    Whether a segment that is gone should still be there.
-
-    Not if a verified copy is locked for as long as it has to be kept.  Lines from
-    before the trail need not be kept; those of the trail always tell a time.
-
-    Args:
-        manifest: The segment's.
-        now: Seconds since the epoch.
-    """
-    sealed, copy, _ = manifest
-    until = keep_until(sealed, sealed.retention_floor_days)
-    if until is None:
-        return sealed.chain is not None
-    if now >= until:
-        return False
-    return copy is None or not copy.is_verified or bool(copy.locked_until < until)
-
-
 class TrailClock:
     """
     The time that a trail has lived through, as its records tell it.

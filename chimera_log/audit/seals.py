@@ -20,6 +20,7 @@ from chimera_log.audit.diagnosis import (
     Finding,
 )
 from chimera_log.audit.manifest import ManifestError, Manifests, digest
+from chimera_log.audit.retain import keep_until
 from chimera_log.files import names
 
 TYPE_CHECKING = False
@@ -152,6 +153,26 @@ def disagreement(sealed: Sealed, content: Content) -> Finding | None:
         what = f"its manifest says that it has {sealed.bytes} bytes"
         return Finding(MANIFEST, what)
     return None
+
+
+def is_premature(manifest: Manifest, now: float) -> bool:
+    """
+    Whether a segment that is gone should still be there.
+
+    Not if a verified copy is locked for as long as it has to be kept.  Lines from
+    before the trail need not be kept; those of the trail always tell a time.
+
+    Args:
+        manifest: The segment's.
+        now: Seconds since the epoch.
+    """
+    sealed, copy, _ = manifest
+    until = keep_until(sealed, sealed.retention_floor_days)
+    if until is None:
+        return sealed.chain is not None
+    if now >= until:
+        return False
+    return copy is None or not copy.is_verified or bool(copy.locked_until < until)
 
 
 def _check(sealed: Sealed) -> None:

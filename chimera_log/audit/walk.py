@@ -23,8 +23,7 @@ from chimera_log.audit.diagnosis import (
 from chimera_log.audit.following import Bad, BrokenError, Follower, Place
 from chimera_log.audit.manifest import ManifestError
 from chimera_log.audit.reading import VanishedError
-from chimera_log.audit.retain import is_premature
-from chimera_log.audit.seals import Content, Seals, disagreement
+from chimera_log.audit.seals import Content, Seals, disagreement, is_premature
 from chimera_log.files import names
 
 TYPE_CHECKING = False

@@ -42,30 +42,24 @@ class Aside:
         Remember the last number given; the one before it, if that fails.
 
         Args:
-            number: At most 20 digits.
+            number: At most 20 digits, and not less than the one before.
             mode: The file's permission bits.
         """
-        new = "number.new"
-        if self._write(new, b"%020d\n" % number, os.O_TRUNC, mode):
-            with suppress(OSError):
-                # Whole or not at all: on a full disk half of it may be written.
-                os.replace(
-                    os.path.join(self.path, new), os.path.join(self.path, "number")
-                )
+        # In its place: a dead writer leaves nothing behind.  If only a part of it is
+        # written, the rest is the old number's, and the whole is no less than that.
+        self._write("number", b"%020d\n" % number, 0, mode)
 
     def keep_fragment(self, fragment: bytes, mode: int) -> None:
         """Keep the half line of a killed writer, as a line of its own."""
         self._write("fragments", fragment + b"\n", os.O_APPEND, mode)
 
-    def _write(self, name: str, data: bytes, flag: int, mode: int) -> bool:
-        """Write *data* to the file *name*; whether all of it was written."""
+    def _write(self, name: str, data: bytes, flag: int, mode: int) -> None:
+        """Write *data* to the file *name*, if that can be done."""
         flags = opening.FLAGS | opening.NOFOLLOW | flag
-        try:
+        with suppress(OSError):
             opening.make_directory(self.path, 0o750)
             fd = opening.open_or_make(os.path.join(self.path, name), flags, mode)
             try:
-                return os.write(fd, data) == len(data)
+                os.write(fd, data)
             finally:
                 os.close(fd)
-        except OSError:
-            return False

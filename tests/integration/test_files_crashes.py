@@ -236,7 +236,7 @@ class TestKilledAtEveryCall:
         calls = calls_of(tmp_path / "plain", life)
         changes = [call for call in calls if call.name in {"rename", "unlink"}]
 
-        assert 2 * 3 + 2 + 1 == len(changes)
+        assert 2 * 2 + 2 + 1 == len(changes)
         for number, call in enumerate(changes):
             crash(tmp_path / str(number), call, life)
 
@@ -432,9 +432,7 @@ def traced_writer(directory: Path, life: str, *injections: str) -> Done:
         aside / f"{full}.manifest{end}" for full in full_files for end in ("", ".new")
     ]
     paths += [aside / "reserve"]
-    paths += [
-        aside / name for name in ("number", "number.new", "fragments", "maintenance")
-    ]
+    paths += [aside / name for name in ("number", "fragments", "maintenance")]
     paths += [aside / f"{number:016x}.gz.partial" for number in range(2 * RECORDS)]
     arguments = ["0", str(RECORDS), json.dumps(LIVES[life])]
     return traced(FEW, directory, paths, *injections, arguments=arguments)
