@@ -4,6 +4,7 @@ Events that wait in memory where there is ample room: they are let in together.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -108,3 +109,33 @@ def test_against_a_list(steps: list[int], size: int) -> None:
         assert (len(model), lost) == (queue.queued, queue.dropped)
         assert number == queue.accepted
     assert model == taken(queue)
+
+
+class TestEmptied:
+    """What somebody else takes away in the very moment."""
+
+    class Emptied(deque):  # type: ignore[type-arg]
+        """A queue that was not empty when it was looked at."""
+
+        def __bool__(self) -> bool:
+            return True
+
+    def test_taken(self) -> None:
+        """
+        An event that was taken meanwhile is not dropped as well.
+        """
+        queue = MemoryQueue(Bounds(1, 10**9, DROP_OLDEST), lambda _: None)
+        queue._drop_first()
+
+        assert 0 == queue.dropped
+
+    def test_dropped(self) -> None:
+        """
+        Nor is one that was dropped meanwhile taken.
+        """
+        queue = MemoryQueue(Bounds(1, 10**9, DROP_OLDEST), lambda _: None)
+        queue._queue = self.Emptied()
+        events: list[Event] = []
+        queue._take_into(events, lambda _: True)
+
+        assert [] == events

@@ -111,10 +111,7 @@ def _head_of(sealed: Sealed) -> Head | None:
 
 def _head_in(path: str) -> Head | None:
     """Return the end of the chain in the full segment at *path*."""
-    try:
-        fd = os.open(path, _READ)
-    except FileNotFoundError:  # only its manifest is there, of an older file
-        return None
+    fd = os.open(path, _READ)
     try:
         if not path.endswith(".gz"):
             head: Head | None = end_of_file(fd, os.fstat(fd).st_size).head

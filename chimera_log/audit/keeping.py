@@ -125,24 +125,24 @@ def _forecast(care: Care) -> Forecast | None:
     for segment in manifests.known()[-_RECENT:]:
         with suppress(ManifestError, OSError):  # verify says so
             recent.append(manifests.load(segment))
+    found = list(filter(None, recent))
     policy = care.policy
     return forecast(
-        [each for each in recent if each is not None],
+        found,
         max_bytes=policy.max_bytes,
         backup_count=policy.limits.backup_count,
         floor_days=policy.rules.retention_floor_days,
-        packed_ratio=_packed_ratio(care, recent) if policy.compression == GZIP else 1,
+        packed_ratio=_packed_ratio(care, found) if policy.compression == GZIP else 1,
         at_midnight=policy.at_midnight,
     )
 
 
-def _packed_ratio(care: Care, manifests: list[Manifest | None]) -> float | None:
+def _packed_ratio(care: Care, manifests: list[Manifest]) -> float | None:
     """Return how many bytes of a segment one byte of its ``.gz`` holds, if known."""
     raw = packed = 0
     for each in manifests:
-        if each is not None:
-            path = os.path.join(care.directory, f"{each.sealed.segment}.gz")
-            with suppress(OSError):
-                packed += os.stat(path).st_size
-                raw += each.sealed.bytes
+        path = os.path.join(care.directory, f"{each.sealed.segment}.gz")
+        with suppress(OSError):
+            packed += os.stat(path).st_size
+            raw += each.sealed.bytes
     return raw / packed if packed else None
