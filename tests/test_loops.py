@@ -27,6 +27,7 @@ HARMLESS = {
     ("audit/heads.py", "_lines_from_end"),
     ("audit/prune.py", "survey"),
     ("audit/reading.py", "_raw"),
+    ("audit/reading.py", "_unpacked"),
     ("files/compress.py", "chunks"),
     ("files/compress.py", "unpacked"),
     ("files/durable.py", "sync"),
