@@ -120,6 +120,7 @@ def _nothing_left_behind() -> Iterator[None]:
         if segments in unwritten:  # it would try again amid the next tests
             segments.after_fork()  # as a child does: what waits is forgotten
     for route in list(sender._routes.values()):
+        route.disconnect()
         route.after_fork()  # as a child does: what waits is forgotten
     sender._active.clear()
     sender._routes.clear()

@@ -123,6 +123,22 @@ def test_under_gevent(
     assert (True, 2) == (closed, len(logs.messages))
 
 
+def test_connection_of_the_closed(
+    handler_to: Callable[..., CloudWatchHandler],
+) -> None:
+    """
+    A handler that is closed leaves no connection open until the garbage goes.
+    """
+    logs = Logs()
+    handler = handler_to(logs)
+    handler.handle(record("one"))
+    handler.flush()
+    route: Any = handler._route
+    was_open = route._client._client is not None
+    handler.close()
+    assert (True, None) == (was_open, route._client._client)
+
+
 def test_threads_without_numbers(
     handler_to: Callable[..., CloudWatchHandler], monkeypatch: pytest.MonkeyPatch
 ) -> None:

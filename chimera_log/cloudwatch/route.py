@@ -136,8 +136,9 @@ class Route:
         self._client.forget()
 
     def rest(self) -> None:
-        """Keep nothing on disk if nothing waits."""
+        """Keep nothing open, and nothing on disk if nothing waits."""
         self._queue.close()
+        self.disconnect()  # a client of botocore's goes only with the garbage
 
     def at_exit(self) -> None:
         """Say how much was not delivered, and where it is."""
