@@ -10,6 +10,7 @@ import logging
 import logging.config
 import logging.handlers
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ import yaml
 
 import chimera_log
 from chimera_log import ConfigError, RotatingFileHandler, init_logging
-from chimera_log.config import document, hooks
+from chimera_log.config import hooks, reading, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,7 +181,7 @@ class TestLogDir:
         """
         Every file of ours goes there, under its own name.
         """
-        init_logging(document.PACKAGED, log_dir=tmp_path / "a")
+        init_logging(sources.PACKAGED, log_dir=tmp_path / "a")
 
         assert [
             str(tmp_path / "a" / "chimera.log"),
@@ -224,7 +225,7 @@ class TestLogDir:
         with pytest.raises(ConfigError) as caught:
             init_logging(path, log_dir=tmp_path)
 
-        assert str(caught.value).startswith(f"{path}:11: handlers.file.filename: ")
+        assert str(caught.value).startswith(f"{path}:11:15: handlers.file.filename: ")
 
 
 class TestLogLevel:
@@ -530,7 +531,7 @@ class TestApply:
         Twice is harmless: as many handlers, and each line once.
         """
         for _ in range(2):
-            init_logging(document.PACKAGED, log_dir=tmp_path)
+            init_logging(sources.PACKAGED, log_dir=tmp_path)
         logging.getLogger("bot").info("started")
 
         assert ["console", "chimera", "executions"] == names()
@@ -897,7 +898,8 @@ class TestBadOption:
 
         error = str(caught.value)
         assert [error] == error.splitlines()
-        assert error.startswith(f"{yaml_file}:{bad.place}: ")
+        line, dotted = bad.place.split(": ")
+        assert re.match(rf"{yaml_file}:{line}:\d+: {re.escape(dotted)}: ", error)
         for said in bad.says:
             assert said in error
 
@@ -946,7 +948,9 @@ class TestBadOption:
         with pytest.raises(ConfigError) as caught:
             init_logging(yaml_file)
 
-        assert str(caught.value).startswith(f"{yaml_file}:12: handlers.file.maxBytes: ")
+        assert str(caught.value).startswith(
+            f"{yaml_file}:12:20: handlers.file.maxBytes: "
+        )
 
     def test_handler_that_fails(self) -> None:
         """
@@ -1018,7 +1022,7 @@ class TestBadOption:
         with pytest.raises(ConfigError) as caught:
             init_logging(yaml_file)
 
-        assert str(caught.value).startswith(f"{yaml_file}:3: handlers.a_memory: ")
+        assert str(caught.value).startswith(f"{yaml_file}:3:3: handlers.a_memory: ")
         running.assert_untouched()
 
 
@@ -1046,11 +1050,11 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "text": (syntax("version 1\n"), ": must be a mapping that begins with"),
     "colon": (
         syntax("version: 1\nroot: level: INFO\n"),
-        ":2:12: is no YAML: mapping values are not allowed here; indent with spaces",
+        ":2:12: is no YAML: mapping values are not allowed",
     ),
     "tab": (
         syntax("version: 1\nroot:\n\tlevel: INFO\n"),
-        ":3:1: is no YAML: found character '\\t' that cannot start any token; ",
+        ":3:1: is no YAML: found character",
     ),
     "unclosed": (syntax("version: 1\nroot: {level: INFO\n"), ":3:1: is no YAML: "),
     "two documents": (syntax("version: 1\n---\nversion: 1\n"), ":2:1: is no YAML: "),
@@ -1134,11 +1138,10 @@ class TestBadFile:
         def fail(loader: yaml.SafeLoader) -> None:
             raise yaml.MarkedYAMLError(problem=f"odd {type(loader).__name__}")
 
-        monkeypatch.setattr(yaml.SafeLoader, "get_single_node", fail)
-        with pytest.raises(
-            ConfigError, match=r"^a\.yaml: is no YAML: odd SafeLoader; "
-        ):
-            document.parse("version: 1", "a.yaml")
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        monkeypatch.setattr(loader, "get_single_node", fail)
+        with pytest.raises(ConfigError, match=r"^a\.yaml: is no YAML: odd C?SafeLoad"):
+            reading.parse("version: 1", "a.yaml")
 
 
 class TestCaptureWarnings:
@@ -1646,4 +1649,4 @@ class TestKeywords:
 
         monkeypatch.setattr(os, "stat", refuse)
 
-        assert document.PACKAGED == document.find(None)
+        assert sources.PACKAGED == sources.find(None)

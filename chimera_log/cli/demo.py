@@ -17,7 +17,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import chimera_log
-from chimera_log.config.document import PACKAGED, read
+from chimera_log.config.reading import read
+from chimera_log.config.sources import PACKAGED
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False

@@ -1,23 +1,28 @@
 """
-Read a configuration file, and remember where each key stands.
-
-The only module that imports yaml, and only when a file is read.  Nothing is
-applied here.
+A configuration that remembers where each of its keys and values is written.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import NamedTuple
 
-from chimera_log.options import ConfigError
+from chimera_log.config.findings import ERROR, Finding, Place, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-CONFIG_VARIABLE = "CHIMERA_LOG_CONFIG"
-PACKAGED = Path(__file__).parent.parent / "logging.yaml"
+    from chimera_log.config.findings import Path
+
+
+class Node(NamedTuple):
+    """Where a key and its value are written, and how, if the value is not quoted."""
+
+    key: Place | None  # an item of a list has none
+    value: Place
+    plain: str | None  # the value's letters, where YAML was free to choose its type
+    plain_key: str | None = None  # and the key's
 
 
 class Document:
@@ -27,18 +32,34 @@ class Document:
     Args:
         content: The mapping that dictConfig takes; plain containers.
         source: What an error names: the file's path, or ``config``.
-        lines: The line of each key, by its path from the root.
+        nodes: Finds out where everything is written, when an error asks first; keys
+            are paths from the root.
+        texts: The text of each file that it was read from, to show lines of.
+        duplicates: Keys that are given again, and where each was given first.
     """
 
     def __init__(
         self,
         content: dict[str, Any],
         source: str,
-        lines: dict[tuple[str, ...], int] | None = None,
+        nodes: Callable[[], dict[Path, Node]] = dict,
+        *,
+        texts: Mapping[str, str] | None = None,
+        duplicates: Mapping[Path, tuple[Place, Place]] | None = None,
     ) -> None:
         self.content = content
         self.source = source
-        self._lines = lines or {}
+        self.texts = dict(texts or {})
+        self.duplicates = dict(duplicates or {})
+        self._find_nodes = nodes
+        self._found: dict[Path, Node] | None = None
+
+    @property
+    def nodes(self) -> dict[Path, Node]:
+        """Where everything is written; empty for what a program made."""
+        if self._found is None:
+            self._found = self._find_nodes()
+        return self._found
 
     def copy(self) -> dict[str, Any]:
         """
@@ -68,101 +89,50 @@ class Document:
             raise self.error((name,), f"{section!r} must be a mapping")
         return section
 
-    def error(self, path: tuple[str, ...], what: str) -> ConfigError:
+    def value_place(self, path: Path) -> Place:
+        """
+        Return where the value at *path* is.
+
+        That is its key if it begins below it, and the nearest key around if it is
+        missing.
+        """
+        node = self.nodes.get(path)
+        if node is None:
+            return self.key_place(path[:-1])
+        begins_below = node.key is not None and node.key.line != node.value.line
+        return self.key_place(path) if begins_below else node.value
+
+    def key_place(self, path: Path) -> Place:
+        """Return where the key at *path* is, or else the nearest one around it."""
+        for length in range(len(path), 0, -1):
+            node = self.nodes.get(path[:length])
+            if node is not None:
+                return node.key or node.value
+        return Place(self.source)
+
+    def plain(self, path: Path) -> str | None:
+        """Return how the value at *path* is written, if it is not quoted."""
+        node = self.nodes.get(path)
+        return node.plain if node else None
+
+    def finding(
+        self, path: Path, text: str, *, severity: str = ERROR, at_key: bool = False
+    ) -> Finding:
+        """
+        Return what is wrong at *path*.
+
+        Args:
+            path: From the root.
+            text: What is wrong; then, after a semicolon, what to do.
+            severity: ``error`` or ``warning``.
+            at_key: Whether the key is wrong, and not its value.
+        """
+        place = self.key_place(path) if at_key else self.value_place(path)
+        return Finding(place, severity, path, text)
+
+    def error(self, path: Path, what: str, *, at_key: bool = False) -> Refusal:
         """Return the error that says *what* is wrong at *path*."""
-        place = self.source
-        for length in range(len(path), 0, -1):  # a key that is missing has no line
-            line = self._lines.get(path[:length])
-            if line is not None:
-                place += f":{line}"
-                break
-        dotted = ".".join(path)
-        return ConfigError(f"{place}: {dotted + ': ' if dotted else ''}{what}")
-
-
-def find(config: str | os.PathLike[str] | None) -> Path:
-    """
-    Return the file to read.
-
-    The first of: *config*, the environment's ``CHIMERA_LOG_CONFIG``,
-    ``./logging.yaml``, and the file that comes with the package.
-    """
-    given = config or os.environ.get(CONFIG_VARIABLE)
-    if given:
-        return Path(os.path.expanduser(given))  # noqa: PTH111  does not raise
-    # Not Path.is_file, which raises where the directory cannot be searched.
-    here = os.path.isfile("logging.yaml")  # noqa: PTH113
-    return Path("logging.yaml") if here else PACKAGED
-
-
-def read(path: Path) -> Document:
-    """
-    Return the configuration in the YAML file at *path*.
-
-    Raises:
-        ConfigError: If it cannot be read, is no YAML, or is no mapping.
-    """
-    try:
-        source = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8"
-        ) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(
-            f"{path}: cannot be read: {reason}; name another file with the argument "
-            f"`config` or with {CONFIG_VARIABLE}"
-        ) from error
-    return parse(source, str(path))
-
-
-def parse(source: str, name: str) -> Document:
-    """
-    Return the configuration in the YAML text *source*, called *name* in errors.
-
-    Raises:
-        ConfigError: If it is no YAML, or no mapping with text keys.
-    """
-    import yaml  # noqa: PLC0415  half the cost of importing the package; read when needed
-
-    try:
-        loader = yaml.SafeLoader(source)
-        node = loader.get_single_node()
-        # This also puts the keys that `<<` merges into their nodes.
-        content = None if node is None else loader.construct_document(node)
-        lines = _lines(node)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise ConfigError(
-            f"{name}{place}: is no YAML: {error.problem}; indent with spaces, and quote "
-            "a value that starts with one of @ ` % { [ or holds ': '"
-        ) from error
-    except Exception as error:  # PyYAML lets through what its constructors raise
-        words = str(error) if isinstance(error, ValueError) else repr(error)
-        reason = " ".join(words.split())
-        raise ConfigError(f"{name}: is no YAML: {reason}; correct it") from error
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{name}: must be a mapping that begins with `version: 1`, not {type(content).__name__}"
-        )
-    return Document(content, name, lines)
-
-
-def _lines(node: Any) -> dict[tuple[str, ...], int]:
-    """Return the line, from 1, of each key in a mapping node and those inside."""
-    lines: dict[tuple[str, ...], int] = {}
-    if node is None or node.id != "mapping":
-        return lines
-    todo: list[tuple[tuple[str, ...], Any]] = [((), node)]
-    for path, mapping in todo:  # grows while it is walked; YAML's aliases end at 10,000
-        for key, value in mapping.value:
-            inner = (*path, str(key.value))
-            lines[inner] = key.start_mark.line + 1
-            if value.id == "mapping" and len(todo) < 10_000:  # noqa: PLR2004
-                todo.append((inner, value))
-    return lines
+        return Refusal([self.finding(path, what, at_key=at_key)])
 
 
 def _copied(value: Any) -> Any:

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from chimera_log import options
 from chimera_log.config import hooks
-from chimera_log.config.document import Document, find, read
+from chimera_log.config.document import Document
+from chimera_log.config.reading import read
 from chimera_log.config.rehearse import rehearse
+from chimera_log.config.sources import find
 from chimera_log.options import ConfigError
 from chimera_log.report import report
 
