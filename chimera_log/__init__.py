@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from chimera_log.audit import AuditFileHandler
     from chimera_log.cloudwatch import CloudWatchHandler
-    from chimera_log.config import init_logging
+    from chimera_log.config import init_logging, reload, set_level
     from chimera_log.events import (
         get_logger,
         log_execution_attempt,
@@ -73,6 +73,8 @@ __all__ = [
     "log_safety_violation",
     "log_state_divergence",
     "log_state_transition",
+    "reload",
+    "set_level",
 ]
 
 # Where each name lives.  Loaded when first asked for, so that a module that
@@ -95,6 +97,8 @@ _HOMES = {
     "log_safety_violation": "events",
     "log_state_divergence": "events",
     "log_state_transition": "events",
+    "reload": "config",
+    "set_level": "config",
 }
 
 

@@ -12,13 +12,11 @@ import logging
 import logging.config
 import re
 import sys
-from contextlib import suppress
 
-from chimera_log.options import LEVELS, ConfigError, did_you_mean
+from chimera_log.options import LEVELS, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from chimera_log.config.document import Document
@@ -68,127 +66,6 @@ def rehearse(document: Document, content: dict[str, Any]) -> None:
         for name, part in content[section].items():
             _check_references(document, content, (section, name), part)
     _check_references(document, content, ("root",), root)
-    _Rehearsal(document, content).run()
-
-
-class _Rehearsal:
-    """
-    One trial run of what dictConfig would build.
-
-    Args:
-        document: Where *content* comes from, for the error.
-        content: Checked so far that sections and their parts are mappings.
-    """
-
-    def __init__(self, document: Document, content: dict[str, Any]) -> None:
-        self._document = document
-        # Parts are copied, since the configurator takes options out of them.
-        self._trial: Any = logging.config.DictConfigurator(
-            {
-                section: {name: dict(part) for name, part in parts.items()}
-                if section in _SECTIONS
-                else parts
-                for section, parts in content.items()
-            }
-        )
-        self._built: list[logging.Handler] = []
-
-    def run(self) -> None:
-        """Build everything, in dictConfig's order, and close what was built."""
-        try:
-            for name in self._trial.config["formatters"]:
-                self._build(self._trial.configure_formatter, "formatters", name)
-            for name in self._trial.config["filters"]:
-                self._build(self._trial.configure_filter, "filters", name)
-            # A handler that names another one may have to wait for it.
-            waiting = sorted(self._trial.config["handlers"])
-            for name in [
-                name for name in waiting if not self._build_handler(name, wait=True)
-            ]:
-                self._build_handler(name, wait=False)
-        finally:
-            for handler in self._built:
-                with suppress(Exception):  # a foreign handler's
-                    handler.close()
-
-    def _build_handler(self, name: str, *, wait: bool) -> bool:
-        """Build handler *name*; whether that was done, or must *wait*."""
-        try:
-            self._built.append(
-                self._build(self._trial.configure_handler, "handlers", name)
-            )
-        except _NotYetError:
-            if not wait:
-                raise
-            return False
-        return True
-
-    def _build(self, build: Callable[[Any], Any], section: str, name: str) -> Any:
-        parts = self._trial.config[section]
-        try:
-            if section == "handlers" and self._opens_a_file(parts[name]):
-                parts[name]["delay"] = True
-            parts[name] = part = build(parts[name])
-        except Exception as error:
-            raise self._explained((section, name), error) from error
-        return part
-
-    def _opens_a_file(self, part: dict[str, Any]) -> bool:
-        """Whether building *part* might open a file, or with mode w empty it."""
-        named = part.get("class")
-        kind = self._trial.resolve(named) if isinstance(named, str) else named
-        is_file = isinstance(kind, type) and issubclass(kind, logging.FileHandler)
-        return is_file and kind.__module__ in {"logging", "logging.handlers"}
-
-    def _explained(self, path: tuple[str, str], error: Exception) -> ConfigError:
-        """Return *error*, raised while building the part at *path*, in our words."""
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, ConfigError):  # ours: "option: what; what to do"
-            option, _, what = str(cause).partition(": ")
-            return self._document.error((*path, *option.split(".")), what)
-        if match := _UNKNOWN_OPTION.search(str(cause)):
-            # dictConfig tries an unknown `stream` again under its name of old.
-            option = "stream" if match[1] == "strm" else match[1]
-            known = self._options(path)
-            hint = did_you_mean(option, known) if known else "remove it"
-            return self._document.error((*path, option), f"no such option; {hint}")
-        words = " ".join(
-            (str(error) if cause is error else f"{error}: {cause}").split()
-        )
-        described = (
-            f"cannot be built: {type(cause).__name__}: {words}; see its documentation"
-        )
-        located = self._document.error(path, described)
-        return _NotYetError(located) if " not configured yet" in str(cause) else located
-
-    def _options(self, path: tuple[str, str]) -> list[str]:
-        """Return the options that the class at *path* takes, where that is known."""
-        import inspect  # noqa: PLC0415  only an error needs it, and it is heavy
-
-        section, name = path
-        part = self._document.content[section][name]
-        try:
-            factory = part.get("()", part.get("class"))
-            factory = (
-                self._trial.resolve(factory) if isinstance(factory, str) else factory
-            )
-            parameters = inspect.signature(factory).parameters.values()
-        except Exception:  # a class written in C may have no signature
-            return []
-        named = {
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            inspect.Parameter.KEYWORD_ONLY,
-        }
-        own = [parameter.name for parameter in parameters if parameter.kind in named]
-        return own + (
-            ["formatter", "filters", "level"] if section == "handlers" else []
-        )
-
-
-class _NotYetError(ConfigError):
-    """A handler names another one that is not built yet."""
 
 
 def _names_class(handler: dict[str, Any]) -> bool:
