@@ -66,8 +66,9 @@ def swap(content: dict[str, Any], parts: Parts, before: Running) -> Running:
         }
     for name, made in before.parts.handlers.items():
         if name in parts.handlers and id(made.thing) in going:
-            # A thread may have taken the old list a moment ago.
-            vars(made.thing)["handle"] = _heir_of(made.thing, name)
+            # A thread may have taken the old list a moment ago, or wait for its lock.
+            for method in ("handle", "emit"):
+                vars(made.thing)[method] = _heir_of(made.thing, name, method)
     # Not under that lock, which a handler's own thread might want before it ends.
     _close(going.values())
     return now
@@ -158,7 +159,9 @@ def _attached() -> list[logging.Handler]:
     ]
 
 
-def _heir_of(old: logging.Handler, name: str) -> Callable[[logging.LogRecord], Any]:
+def _heir_of(
+    old: logging.Handler, name: str, method: str
+) -> Callable[[logging.LogRecord], Any]:
     """Return what hands a record to the handler that is called *name* by then."""
     itself = weakref.ref(old)
 
@@ -166,7 +169,7 @@ def _heir_of(old: logging.Handler, name: str) -> Callable[[logging.LogRecord], A
         heir: Any = vars(logging)["_handlers"].get(name)
         if heir is None:  # there is none any more: this one opens its file again
             heir = itself()
-            return type(heir).handle(heir, record)
+            return getattr(type(heir), method)(heir, record)
         return heir.handle(record)
 
     return handle
