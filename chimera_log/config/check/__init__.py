@@ -7,6 +7,8 @@ and none changes or opens anything.
 
 from __future__ import annotations
 
+from chimera_log.config.check import aws, costs, places, routes, trails, traps
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,7 +16,14 @@ if TYPE_CHECKING:
     from chimera_log.config.document import Document
     from chimera_log.config.findings import Finding
 
-_CHECKS: tuple[Callable[[Document], Iterable[Finding]], ...] = ()
+_CHECKS: tuple[Callable[[Document], Iterable[Finding]], ...] = (
+    traps.findings,
+    routes.findings,
+    trails.findings,
+    places.findings,
+    aws.findings,
+    costs.findings,
+)
 
 
 def check(document: Document) -> list[Finding]:
