@@ -88,6 +88,7 @@ class TestUnbounded:
             (OURS, "maxBytes: 1 MB, backupCount: 3"),
             (OURS, "rotate_at: midnight, backupCount: 30"),
             (OURS, "maxBytes: nonsense"),
+            (TRAIL, "maxBytes: 100 MB, backupCount: 0"),
             (ROTATING, "maxBytes: 1 MB"),
             ("logging.FileHandler", "delay: true"),
             ("logging.handlers.TimedRotatingFileHandler", "backupCount: 7"),
