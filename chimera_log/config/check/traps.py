@@ -12,7 +12,6 @@ import logging
 from chimera_log.config.check import outputs, routes
 from chimera_log.config.check.parts import listed, loggers, parts
 from chimera_log.config.findings import ERROR, WARNING
-from chimera_log.formatters import JsonFormatter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def findings(document: Document) -> Iterator[Finding]:
     yield from _filters_on_loggers(document)
     yield from _shared_files(document)
     yield from _debug_in_cloudwatch(document)
-    yield from _formatters(document)
+    yield from _bare_messages(document)
     yield from _idle_queues(document)
 
 
@@ -145,12 +144,11 @@ def _debug_in_cloudwatch(document: Document) -> Iterator[Finding]:
             )
 
 
-def _formatters(document: Document) -> Iterator[Finding]:
-    known = {each.name: each for each in parts(document, "formatters")}
+def _bare_messages(document: Document) -> Iterator[Finding]:
     for handler in parts(document, "handlers"):
         kind = outputs.maker(handler)
-        name = handler.content.get("formatter")
-        if name is None and kind.is_ours and kind != outputs.AUDIT:
+        is_plain = kind.is_ours and kind != outputs.AUDIT  # which brings one along
+        if is_plain and handler.content.get("formatter") is None:
             yield document.finding(
                 handler.path,
                 "has no formatter, so a line is the bare message without time and "
@@ -158,27 +156,6 @@ def _formatters(document: Document) -> Iterator[Finding]:
                 severity=WARNING,
                 at_key=True,
             )
-        formatter = known.get(name) if isinstance(name, str) else None
-        if kind == outputs.AUDIT and formatter and not _fits_a_trail(formatter):
-            yield document.finding(
-                (*handler.path, "formatter"),
-                f"an audit trail is read by its first five fields, which {name!r} does "
-                "not write; use a chimera_log.JsonFormatter that neither renames nor "
-                "moves timestamp, level, module, event and context",
-            )
-
-
-def _fits_a_trail(formatter: Part) -> bool:
-    """Whether an audit trail takes *formatter*, as far as that can be told."""
-    kind = outputs.maker(formatter)
-    if kind != outputs.OUR_FORMATTER:
-        # A foreign class may well be made from ours.
-        return bool(kind.name) and kind.package not in {"logging", "chimera_log"}
-    try:
-        made = JsonFormatter(fields=formatter.content.get("fields"))
-    except Exception:  # said where its options are checked
-        return True
-    return made.layout.begins_as_usual
 
 
 def _idle_queues(document: Document) -> Iterator[Finding]:
