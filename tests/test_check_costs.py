@@ -4,7 +4,7 @@ What a configuration costs at worst, and what AWS would refuse or mix up.
 
 from __future__ import annotations
 
-import shutil
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,8 +24,8 @@ CLOUDWATCH = "chimera_log.CloudWatchHandler"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, on a disk with 10 GB left."""
     monkeypatch.chdir(tmp_path)
-    usage = SimpleNamespace(free=10 * 10**9)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    disk = SimpleNamespace(f_bavail=10 * 10**6, f_frsize=1000)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
     return tmp_path
 
 

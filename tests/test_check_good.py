@@ -9,8 +9,8 @@ Those in ``data/good`` have the shapes that other projects' have, and ours.  A l
 from __future__ import annotations
 
 import logging.config
+import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,9 +29,8 @@ GOOD = sorted((Path(__file__).parent / "data" / "good").iterdir())
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in an empty folder, on a disk that is large enough."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        shutil, "disk_usage", lambda _: SimpleNamespace(free=100 * 10**9)
-    )
+    disk = SimpleNamespace(f_bavail=100 * 10**6, f_frsize=1000)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
 
 
 def test_enough() -> None:

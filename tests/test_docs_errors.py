@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +67,8 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in an empty folder of an ordinary user, on a small disk."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "access", may)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 10**9))
+    disk = SimpleNamespace(f_bavail=5 * 10**6, f_frsize=1000)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
 
 
 def said_of(message: Message, folder: Path) -> list[str]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from urllib.parse import urlsplit
 
-from chimera_log.cloudwatch import rules
 from chimera_log.config.check import outputs
 from chimera_log.config.findings import WARNING
 from chimera_log.options import ConfigError, did_you_mean
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from chimera_log.config.document import Document
-    from chimera_log.config.findings import Finding, Path
+    from chimera_log.config.findings import Finding
 
 # Any region looks like this; a list would be outdated by the next one.
 _REGION = re.compile(
@@ -39,6 +37,8 @@ _REGIONS = tuple(  # to be meant; the commonest of each place
     )
     for number in (1, 2, 3)
 )
+
+_OF_AWS = (".amazonaws.com", ".amazonaws.com.cn")  # how its addresses end
 
 
 def findings(document: Document) -> Iterator[Finding]:
@@ -71,21 +71,29 @@ def _regions(document: Document) -> Iterator[Finding]:
 
 def _addresses(document: Document) -> Iterator[Finding]:
     for handler in outputs.made_by(document, outputs.CLOUDWATCH):
-        address = outputs.text(handler, "endpoint_url") or ""
+        address = outputs.text(handler, "endpoint_url")
+        if address is None:
+            continue
         try:
-            host = urlsplit(address).hostname or ""
+            host = _host(address)
         except ValueError:
             yield document.finding(
                 (*handler.path, "endpoint_url"),
                 f"{address!r} is no address; write it as in 'https://host:port'",
             )
             continue
-        if address.startswith("http://") and host.endswith("amazonaws.com"):
+        if address.startswith("http:") and host.endswith(_OF_AWS):
             yield document.finding(
                 (*handler.path, "endpoint_url"),
                 f"{address!r} sends records unencrypted; begin it with https://",
                 severity=WARNING,
             )
+
+
+def _host(address: str) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415  few configurations have one
+
+    return urlsplit(address).hostname or ""
 
 
 def _same_streams(document: Document) -> Iterator[Finding]:
@@ -109,26 +117,29 @@ def _same_streams(document: Document) -> Iterator[Finding]:
 
 def _of_watchtower(document: Document) -> Iterator[Finding]:
     for handler in outputs.made_by(document, outputs.WATCHTOWER):
-        yield from _refused(
-            document,
-            (*handler.path, "log_group_name"),
-            rules.log_group_name,
-            outputs.text(handler, "log_group_name"),
-        )
-        yield from _refused(
-            document,
-            (*handler.path, "log_group_retention_days"),
-            rules.retention_in_days,
-            handler.content.get("log_group_retention_days"),
-        )
+        # What it takes to send stays unloaded where nothing is sent.
+        from chimera_log.cloudwatch import rules  # noqa: PLC0415
+
+        for option, check, value in (
+            (
+                "log_group_name",
+                rules.log_group_name,
+                outputs.text(handler, "log_group_name"),
+            ),
+            (
+                "log_group_retention_days",
+                rules.retention_in_days,
+                handler.content.get("log_group_retention_days"),
+            ),
+        ):
+            if value is not None and (refusal := _refusal(check, value)):
+                yield document.finding((*handler.path, option), refusal)
 
 
-def _refused(
-    document: Document, path: Path, check: Callable[[Any], object], value: Any
-) -> Iterator[Finding]:
-    """Yield what *check* says of *value*, if one is given."""
+def _refusal(check: Callable[[Any], object], value: Any) -> str | None:
+    """Return what *check* says against *value*."""
     try:
-        if value is not None:
-            check(value)
+        check(value)
     except ConfigError as error:
-        yield document.finding(path, str(error).partition(": ")[2])
+        return str(error).partition(": ")[2]
+    return None

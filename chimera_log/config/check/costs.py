@@ -7,7 +7,6 @@ Asks the file system how large and how full it is, and changes nothing there.
 from __future__ import annotations
 
 import os
-import shutil
 from typing import NamedTuple
 
 from chimera_log import options
@@ -39,6 +38,13 @@ class Use(NamedTuple):
     path: str
     most: int | None  # bytes; None: any number
     option: str  # what tells where they are
+
+
+class _Disk(NamedTuple):
+    """A file system: its number, and how many bytes are free for this user."""
+
+    number: int
+    free: int
 
 
 def disk_use(document: Document) -> list[Use]:
@@ -159,17 +165,18 @@ def _most(handler: Part) -> int | None:
 
 def _beyond_disk(document: Document) -> Iterator[Finding]:
     disks: dict[int, list[Use]] = {}
+    free: dict[int, int] = {}
     seen: set[str] = set()  # handlers on one path share their files
     for use in disk_use(document):
         disk = _disk(use.path)
         if use.most is not None and disk is not None and use.path not in seen:
             seen.add(use.path)
-            disks.setdefault(disk, []).append(use)
-    for uses in disks.values():
+            disks.setdefault(disk.number, []).append(use)
+            free[disk.number] = disk.free
+    for number, uses in disks.items():
         largest = max(uses, key=_need)
         need = sum(map(_need, uses))
-        free = shutil.disk_usage(outputs.nearest(largest.path)).free
-        room = free + sum(map(_taken, uses))
+        room = free[number] + sum(map(_taken, uses))
         if need > room:
             names = " and ".join(repr(use.handler) for use in uses)
             yield document.finding(
@@ -184,11 +191,13 @@ def _need(use: Use) -> int:
     return use.most or 0
 
 
-def _disk(path: str) -> int | None:
-    """Return the number of the file system that *path* is on, or would be."""
+def _disk(path: str) -> _Disk | None:
+    """Return the file system that *path* is on, or would be."""
     try:
-        return os.stat(outputs.nearest(path)).st_dev
-    except OSError:  # a link to nowhere
+        nearest = outputs.nearest(path)
+        found = os.statvfs(nearest)
+        return _Disk(os.stat(nearest).st_dev, found.f_bavail * found.f_frsize)
+    except (AttributeError, OSError):  # Windows; a link to nowhere
         return None
 
 
