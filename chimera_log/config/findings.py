@@ -56,11 +56,13 @@ class Refusal(ConfigError):  # noqa: N818  it says what happens
 
 def dotted(path: Path) -> str:
     """Return *path* as people write it, such as ``root.handlers[0]``."""
-    parts = (
-        f"[{each}]" if isinstance(each, int) or each == "." else f".{each}"
-        for each in path
-    )
-    return "".join(parts).removeprefix(".")
+    return "".join(map(_as_step, path)).removeprefix(".")
+
+
+def _as_step(step: str | int) -> str:
+    if isinstance(step, int) or step == ".":
+        return f"[{step}]"
+    return f".{step if step.isprintable() else step.encode('unicode_escape').decode()}"
 
 
 def excerpt(finding: Finding, texts: Mapping[str, str]) -> tuple[str, int] | None:

@@ -43,8 +43,15 @@ def check(document: Document) -> list[Finding]:
     It applies nothing, opens no file and starts nothing; it imports the modules of
     the classes that *document* names, as dictConfig would.
     """
-    found = (finding for look in _CHECKS for finding in look(document))
+    found = (_on_one_line(each) for look in _CHECKS for each in look(document))
     return sorted(set(_independent(found)), key=_order)
+
+
+def _on_one_line(finding: Finding) -> Finding:
+    text = finding.text
+    if not text.isprintable():  # what people write may be in it
+        text = text.encode("unicode_escape").decode()
+    return finding._replace(text=text)
 
 
 def _independent(found: Iterable[Finding]) -> Iterator[Finding]:

@@ -82,8 +82,10 @@ def _known(
     if is_open(name) or conversion(name):
         return
     names = document.content.get(section)
+    if names is not None and not isinstance(names, dict):
+        return  # which has been said
     known = [each for each in names or () if isinstance(each, str)]
-    if isinstance(names, dict) and isinstance(name, str) and name in names:
+    if isinstance(name, str) and name in known:
         return
     others = set(document.content).difference(SECTIONS)
     if names is None and closest(section, others):

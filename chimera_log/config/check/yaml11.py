@@ -32,9 +32,11 @@ _TYPES = (bool, int, float, datetime.date)
 
 def findings(document: Document) -> Iterator[Finding]:
     """Yield keys that come twice, and numbers that nobody meant."""
+    told = set()
     for path, (second, first) in document.duplicates.items():
-        if _is_free(path) or _follows(document, path, second, first):
+        if second in told or _follows(document, path, second, first):
             continue
+        told.add(second)  # an alias may repeat it elsewhere
         what = (
             f"is here again, after line {first.line}, column {first.column}, and only "
             "the last one counts; remove one, or rename it"
@@ -109,8 +111,3 @@ def _follows(document: Document, path: Path, second: Place, first: Place) -> boo
     """Whether a key comes twice only because one around it does."""
     around = [document.duplicates.get(path[:length]) for length in range(1, len(path))]
     return any(first < twice[0] <= second for twice in around if twice)
-
-
-def _is_free(path: Path) -> bool:
-    """Whether *path* lies where anything may be written."""
-    return str(path[0]).startswith(("x-", "."))
