@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import gc
 import logging
 import logging.config
 import logging.handlers
@@ -624,6 +625,93 @@ def is_harmless(path: tuple[Any, ...], content: dict[str, Any], before: Any) -> 
     )
 
 
+STANDARD = """\
+version: 1
+disable_existing_loggers: false
+formatters:
+  percent: {format: "%(asctime)s %(message)s", datefmt: "%H:%M", style: "%"}
+  braces: {format: "{message}", style: "{", validate: true}
+  dollars: {(): logging.Formatter, format: $message, style: $}
+filters:
+  bot: {name: bot}
+handlers:
+  console:
+    class: logging.StreamHandler
+    formatter: percent
+    stream: ext://sys.stderr
+    filters: [bot]
+    level: INFO
+  size:
+    class: logging.handlers.RotatingFileHandler
+    formatter: braces
+    filename: size.log
+    mode: a
+    maxBytes: 1000
+    backupCount: 3
+    encoding: utf-8
+    delay: true
+    errors: replace
+  time:
+    class: logging.handlers.TimedRotatingFileHandler
+    formatter: dollars
+    filename: time.log
+    when: midnight
+    interval: 1
+    backupCount: 3
+    delay: true
+    utc: true
+  memory:
+    class: logging.handlers.MemoryHandler
+    capacity: 1
+    flushLevel: 40
+    target: time
+    flushOnClose: true
+  socket: {class: logging.handlers.SocketHandler, host: localhost, port: 9020}
+  syslog: {class: logging.handlers.SysLogHandler, address: [127.0.0.1, 514], facility: user}
+  http:
+    class: logging.handlers.HTTPHandler
+    host: localhost
+    url: /log
+    method: POST
+    secure: false
+    credentials: [user, password]
+  smtp:
+    class: logging.handlers.SMTPHandler
+    mailhost: [localhost, 25]
+    fromaddr: bot
+    toaddrs: [ops]
+    subject: failed
+    credentials: [user, password]
+    timeout: 5.0
+root: {level: INFO, handlers: [console, size, memory]}
+loggers:
+  bot: {level: DEBUG, propagate: true, filters: [bot], handlers: [time]}
+"""
+
+
+def trouble_of(content: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """Return what dictConfig or a record stumbles over, if anything."""
+    failed: list[str] = []
+
+    def fail(*_: Any) -> None:
+        failed.append(str(sys.exc_info()[1]))
+
+    monkeypatch.setattr(logging.Handler, "handleError", fail)
+    without_loggers()
+    try:
+        logging.config.dictConfig(content)
+        logging.getLogger("bot").error("failed")
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+    except Exception as error:
+        # Whether a host is there is nothing that a configuration can tell.
+        is_away = isinstance(error.__cause__, OSError)
+        return None if is_away else f"{error}: {error.__cause__}"
+    finally:
+        without_loggers()
+    return failed[0] if failed else None
+
+
 def unreported(every: int) -> list[tuple[str, str]]:
     """Return which of the *every*-th mutations is neither found nor harmless."""
     content = read(SHIPPED).content
@@ -638,6 +726,22 @@ def unreported(every: int) -> list[tuple[str, str]]:
     ]
 
 
+def failing(monkeypatch: pytest.MonkeyPatch, every: int) -> list[tuple[str, str, str]]:
+    """Return which of the *every*-th mutations of `STANDARD` fail, but are not found."""
+    content = yaml.safe_load(STANDARD)
+    assert [] == check(Document(content, "config"))
+    assert trouble_of(copy.deepcopy(content), monkeypatch) is None
+    found = [
+        (dotted(path), how, trouble)
+        for path, how, mutated in mutations(content)[::every]
+        if not check(Document(mutated, "config"))
+        and (trouble := trouble_of(mutated, monkeypatch))
+    ]
+    gc.collect()  # what dictConfig had made, before it failed
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of what dictConfig leaves
 class TestMutations:
     @pytest.fixture(autouse=True)
     def _elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -652,6 +756,21 @@ class TestMutations:
         Any change of one key of the shipped file is found, or harmless.
         """
         assert [] == unreported(every=23)
+
+    def test_some_of_the_standard_library(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        So it is with its handlers: dictConfig takes what is not found, and they work.
+        """
+        assert [] == failing(monkeypatch, every=17)
+
+    @pytest.mark.long
+    def test_all_of_the_standard_library(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        That holds for each.
+        """
+        assert [] == failing(monkeypatch, every=1)
 
     @pytest.mark.long
     def test_all(self) -> None:
