@@ -27,6 +27,7 @@ from chimera_log.config.check.signatures import ANY, options_of
 from chimera_log.config.document import Document
 from chimera_log.config.findings import Finding, Refusal, dotted
 from chimera_log.config.reading import parse, read
+from chimera_log.options import ConfigError
 from tests.conftest import fewer_examples
 from tests.test_config import BAD, GOOD, Bad, Recorder
 
@@ -96,6 +97,7 @@ class TestGood:
             {"root": {"level": 5, "handlers": (), "filters": None}},
             {"loggers": {"bot": {"level": "${LEVEL}", "handlers": "${HANDLERS}"}}},
             {"loggers": {"bot": {"propagate": "${P}", "filters": "${F}"}}},
+            {"loggers": {"bot": {"handlers": ["${HANDLER}"]}}},
             {"watch": "${WATCH}"},
         ],
     )
@@ -189,6 +191,14 @@ class TestGood:
             {"format": "${message} $levelname $$", "style": "$"},
             {"format": "nothing", "validate": False},
             {"format": "${FORMAT}", "style": "${STYLE}"},
+            {"format": "%(user)s", "defaults": "cfg://formatters"}
+            if sys.version_info >= (3, 12)
+            else {},
+            {
+                "class": "tests.test_check.Coloured",
+                "style": "{",
+                "format": "{colour.names[0]:>8}",
+            },
             {"format": "ext://logging.BASIC_FORMAT", "datefmt": "${DATE}"},
             {"()": "logging.Formatter", "fmt": "%(message)s"},
             {"()": "logging.Formatter", "format": "%(message)s"},
@@ -317,6 +327,24 @@ class Telling:
         raise ValueError
 
 
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="3.13 reads the level's name")
+def test_flush_level() -> None:
+    """
+    A level at which a handler flushes may be a name.
+    """
+    memory = {"class": "logging.handlers.MemoryHandler", "capacity": 5}
+    assert [] == of_handler(**memory, flushLevel="WARNING")
+
+
+def test_time_format() -> None:
+    """
+    A time format that a platform does not take is told, and else is in order.
+    """
+    found = of_content(formatters={"it": {"datefmt": "%H\0", "format": "%(asctime)s"}})
+    assert len(found) <= 1
+    assert all("'%H\\x00' is no time format: embedded null" in each for each in found)
+
+
 class TestProgramsOwn:
     def test_class(self) -> None:
         """
@@ -367,6 +395,70 @@ class TestProgramsOwn:
         deep: dict[str, Any] = {}
         deep["deep"] = deep
         assert of_content(handlers=deep, root=deep, formatters={"it": deep})
+
+
+class Ours(logging.Handler):
+    """Checks its options badly, for a class of this package."""
+
+    def __init__(self, a: int = 0, b: int = 0, c: int = 0) -> None:
+        super().__init__()
+        self.sum = a + b
+        if c:
+            raise ConfigError(f"{'b' if c == 1 else 'c'}: {c} is wrong; write 0")
+
+
+class OurFilter(logging.Filter):
+    """So does this."""
+
+    def __init__(self, a: int = 0) -> None:
+        super().__init__()
+        self.sum = a + 1
+
+
+for _class in (Ours, OurFilter):
+    _class.__module__ = "chimera_log.ours"
+
+
+class TestTrial:
+    def test_other_errors(self) -> None:
+        """
+        An error that a constructor did not think of is told at the option it is about.
+        """
+        assert [
+            "config: error handlers.it.a: cannot be built: TypeError: unsupported operand "
+            "type(s) for +: 'NoneType' and 'int'; correct it",
+        ] == of_handler(**{"()": Ours, "a": None})
+
+    def test_other_errors_of_several(self) -> None:
+        """
+        If it is about several, it is told of the whole, and else with the others.
+        """
+        assert [
+            "config: error handlers.it: cannot be built: TypeError: unsupported operand "
+            "type(s) for +: 'NoneType' and 'NoneType'; correct it",
+        ] == of_handler(**{"()": Ours, "a": None, "b": None})
+        assert [
+            "config: error handlers.it.a: cannot be built: TypeError: unsupported operand "
+            "type(s) for +: 'NoneType' and 'int'; correct it",
+            "config: error handlers.it.c: 5 is wrong; write 0",
+        ] == of_handler(**{"()": Ours, "a": None, "c": 5})
+
+    def test_other_errors_of_a_filter(self) -> None:
+        """
+        A filter is tried like a handler.
+        """
+        (told,) = of_content(filters={"it": {"()": OurFilter, "a": "b"}})
+        assert told.startswith(
+            "config: error filters.it.a: cannot be built: TypeError: "
+        )
+
+    def test_option_that_is_not_given(self) -> None:
+        """
+        An error about an option that is not there is the last one.
+        """
+        assert [
+            "config: error handlers.it.b: 1 is wrong; write 0",
+        ] == of_handler(**{"()": Ours, "c": 1})
 
 
 class TestSignature:

@@ -64,7 +64,15 @@ def dotted(path: Path) -> str:
 def _as_step(step: str | int) -> str:
     if isinstance(step, int) or step == ".":
         return f"[{step}]"
-    return f".{step if step.isprintable() else step.encode('unicode_escape').decode()}"
+    return f".{on_one_line(step)}"
+
+
+def on_one_line(text: str) -> str:
+    """Return *text* with escapes for what is no character that can be seen."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 def excerpt(finding: Finding, texts: Mapping[str, str]) -> tuple[str, int] | None:

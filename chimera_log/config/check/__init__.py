@@ -15,7 +15,7 @@ from chimera_log.config.check import (
     trial,
     yaml11,
 )
-from chimera_log.config.findings import ERROR, dotted
+from chimera_log.config.findings import ERROR, dotted, on_one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,15 +43,12 @@ def check(document: Document) -> list[Finding]:
     It applies nothing, opens no file and starts nothing; it imports the modules of
     the classes that *document* names, as dictConfig would.
     """
-    found = (_on_one_line(each) for look in _CHECKS for each in look(document))
+    found = (
+        each._replace(text=on_one_line(each.text))  # what people write may be in it
+        for look in _CHECKS
+        for each in look(document)
+    )
     return sorted(set(_independent(found)), key=_order)
-
-
-def _on_one_line(finding: Finding) -> Finding:
-    text = finding.text
-    if not text.isprintable():  # what people write may be in it
-        text = text.encode("unicode_escape").decode()
-    return finding._replace(text=text)
 
 
 def _independent(found: Iterable[Finding]) -> Iterator[Finding]:

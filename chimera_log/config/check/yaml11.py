@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _OCTAL = re.compile(r"[-+]?0(?:[0-7_]{1,2}|[0-7_]{4,})")  # three are permissions
 _BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
-_POWER = re.compile(r"[0-9.]+[eE][0-9]+")
+_POWER = re.compile(r"[0-9]{1,15}(?:\.[0-9]*)?[eE][0-9]{1,2}")
 _SECTIONS = frozenset(
     {"formatters", "filters", "handlers", "loggers", "root", "watch", "version"}
 )
@@ -75,18 +75,8 @@ def as_read(value: Any) -> str:
 
 def power(value: Any) -> int | None:
     """Return the number that ``1e8``, which is text in YAML 1.1, was meant to be."""
-    return (
-        int(float(value))
-        if isinstance(value, str) and _POWER.fullmatch(value) and _is_number(value)
-        else None
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return float(text) < float("inf")
-    except ValueError:
-        return False
+    is_power = isinstance(value, str) and _POWER.fullmatch(value)
+    return int(float(value)) if is_power else None
 
 
 def _number(plain: str) -> str | None:
