@@ -149,7 +149,7 @@ def _internal(document: Document, rest: str) -> str | None:
         hint = f"did you mean {close!r}?" if close else "correct the path"
         at = f" at {missing!r}" if missing is not None else ""
         return f"cfg://{rest} leads nowhere{at}; {hint}"
-    except (ValueError, RecursionError):
+    except ValueError:
         return f"cfg://{rest} is no path; write cfg://section.name"
     return None
 
@@ -182,6 +182,8 @@ def _waiting(document: Document) -> Iterator[Finding]:
             what = (
                 f"handlers wait for each other: {' -> '.join(circle)}; end the circle"
             )
+        elif _circle(wanted, names):
+            continue  # which is told there
         else:
             what = (
                 f"{wanted!r} is not built before {name!r}, since both wait for other "
