@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from chimera_log.cli import demo, prune, verify
+from chimera_log.cli import demo, explain, prune, verify
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo.add_to(commands)
+    explain.add_to(commands)
     prune.add_to(commands)
     verify.add_to(commands)
     given, unknown = parser.parse_known_args(arguments)
