@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from chimera_log.cli import demo, explain, prune, verify
+from chimera_log.cli import demo, explain, prune, render, verify
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_to(commands)
     explain.add_to(commands)
     prune.add_to(commands)
+    render.add_to(commands)
     verify.add_to(commands)
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
