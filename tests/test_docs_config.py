@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 from chimera_log.config.effective import asked_for, effective
+from chimera_log.config.sources import SCHEMA
 from tests.test_docs import GUIDE, ROOT, blocks, shell
 
 if TYPE_CHECKING:
@@ -25,6 +26,19 @@ def beside_shipped(script: str, tmp_path: Path) -> tuple[int, str]:
     done = shell(script, tmp_path)
     assert "" == done.stderr
     return done.returncode, done.stdout.replace(str(tmp_path), "/srv/bot")
+
+
+def test_schema(tmp_path: Path) -> None:
+    """
+    The commands shown put the schema beside the file, whose first line names it.
+    """
+    script = blocks(section("Set it up"), "sh")[-1]
+
+    assert (0, "") == beside_shipped(script, tmp_path)
+    first, second = (tmp_path / "logging.yaml").read_text().splitlines()[:2]
+    assert "# yaml-language-server: $schema=./logging-schema.json" == first
+    assert second.startswith("# What is logged")
+    assert SCHEMA.read_text() == (tmp_path / "logging-schema.json").read_text()
 
 
 def test_render(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from chimera_log.cli import demo, explain, prune, render, verify
+from chimera_log.cli import demo, explain, prune, render, schema, verify
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     explain.add_to(commands)
     prune.add_to(commands)
     render.add_to(commands)
+    schema.add_to(commands)
     verify.add_to(commands)
     given, unknown = parser.parse_known_args(arguments)
     if unknown:

@@ -132,7 +132,7 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
         close_timeout: float | str = 5.0,
     ) -> None:
         path = _path(filename)
-        if encoding is not None and encoding.lower().replace("_", "-") not in {
+        if encoding is not None and str(encoding).lower().replace("_", "-") not in {
             "utf-8",
             "utf8",
         }:
