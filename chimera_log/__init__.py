@@ -27,7 +27,7 @@ A record's way, which is also the map of this package::
               worker                 the thread of what must not hold up the caller
 
     config   finds, reads, checks and applies logging.yaml
-    cli      what operators run: chimera-log demo, explain, verify, prune
+    cli      what operators run: chimera-log COMMAND
     options  sizes, durations, ${VAR:-default}      report  trouble, on stderr
     signals  exit_on_sigterm                        receipt  was it in the trail?
 """

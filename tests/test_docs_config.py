@@ -5,6 +5,8 @@ What the guide says about the commands around a configuration is run and compare
 from __future__ import annotations
 
 import json
+import re
+import sys
 from typing import TYPE_CHECKING
 
 from chimera_log.config.effective import asked_for, effective
@@ -26,6 +28,24 @@ def beside_shipped(script: str, tmp_path: Path) -> tuple[int, str]:
     done = shell(script, tmp_path)
     assert "" == done.stderr
     return done.returncode, done.stdout.replace(str(tmp_path), "/srv/bot")
+
+
+def test_init(tmp_path: Path) -> None:
+    """
+    The files in the table are those that are written, and the commands work with them.
+    """
+    text = section("Set it up").split("### Files of your own")[1]
+    init, render, start = blocks(text, "sh")[:3]
+    named = re.findall(r"^\| `(.*?)` \|", text.split("\n### ")[0], re.MULTILINE)
+    code, said = beside_shipped(init, tmp_path)
+    (tmp_path / "bot.py").write_text("import chimera_log as it; it.init_logging()")
+
+    assert 0 == code
+    assert sorted(named) == sorted(each.name for each in (tmp_path / "etc").iterdir())
+    assert all(f"wrote etc/{name}\n" in said for name in named)
+    assert "environment: production" in beside_shipped(render, tmp_path)[1]
+    python = start.replace("python", sys.executable)
+    assert (0, "") == beside_shipped(python, tmp_path)
 
 
 def test_schema(tmp_path: Path) -> None:

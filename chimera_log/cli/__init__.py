@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from chimera_log.cli import demo, explain, prune, render, schema, verify
+from chimera_log.cli import demo, explain, init, prune, render, schema, verify
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo.add_to(commands)
     explain.add_to(commands)
+    init.add_to(commands)
     prune.add_to(commands)
     render.add_to(commands)
     schema.add_to(commands)
