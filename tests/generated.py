@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from chimera_log.config import schema
 from chimera_log.config.sources import SCHEMA
+from tests import reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parent.parent
-FILES: dict[Path, Callable[[], str]] = {SCHEMA: schema.text}
+FILES: dict[Path, Callable[[], str]] = {
+    SCHEMA: schema.text,
+    ROOT / "docs" / "reference.md": reference.text,
+}
 
 
 def main() -> None:

@@ -47,7 +47,6 @@ _MISSPELT = (
     r"|loggers|watch)$)[_-]?([vV]ers|[iI]ncr|[dD]isab|[fF]orma?t+e|[fF]ilt|[hH]andl"
     r"|[rR]o+t|[lL]og+er|[wW]atch)"
 )
-_OTHERS = {"formatters": "formatter", "filters": "filter", "loggers": "logger"}
 
 
 def text() -> str:
@@ -87,8 +86,20 @@ def schema() -> Schema:
                 "description": "The logger that gets what all others hand up.",
                 "anyOf": [{"$ref": "#/definitions/logger"}, {"type": "null"}],
             },
-            **{name: _section(each) for name, each in _OTHERS.items()},
+            "formatters": {
+                "description": "What lines look like, by the formatters' names.",
+                **_section("formatter"),
+            },
+            "filters": {
+                "description": "Which records pass, by the filters' names.",
+                **_section("filter"),
+            },
+            "loggers": {
+                "description": "What is logged, by the loggers' names.",
+                **_section("logger"),
+            },
             "handlers": {
+                "description": "Where records go, by the handlers' names.",
                 "type": "object",
                 "additionalProperties": {"type": "object"},
             },
