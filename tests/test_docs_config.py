@@ -1,5 +1,5 @@
 """
-What the guide says about the commands around a configuration is run and compared.
+What the docs say about the commands around a configuration is run and compared.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 from chimera_log.config.effective import asked_for, effective
 from chimera_log.config.sources import SCHEMA
-from tests.test_docs import GUIDE, ROOT, blocks, shell
+from tests.test_docs import ROOT, blocks, run, shell
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
 def section(title: str) -> str:
-    """Return the guide's section of that *title*."""
-    return GUIDE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    """Return the page's section of that *title*."""
+    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def beside_shipped(script: str, tmp_path: Path) -> tuple[int, str]:
@@ -34,9 +37,9 @@ def test_init(tmp_path: Path) -> None:
     """
     The files in the table are those that are written, and the commands work with them.
     """
-    text = section("Set it up").split("### Files of your own")[1]
-    init, render, start = blocks(text, "sh")[:3]
-    named = re.findall(r"^\| `(.*?)` \|", text.split("\n### ")[0], re.MULTILINE)
+    text = section("Files of your own")
+    init, render, start = blocks(text, "sh")
+    named = re.findall(r"^\| `(.*?)` \|", text, re.MULTILINE)
     code, said = beside_shipped(init, tmp_path)
     (tmp_path / "bot.py").write_text("import chimera_log as it; it.init_logging()")
 
@@ -52,7 +55,7 @@ def test_schema(tmp_path: Path) -> None:
     """
     The commands shown put the schema beside the file, whose first line names it.
     """
-    script = blocks(section("Set it up"), "sh")[-1]
+    script = blocks(section("In an editor"), "sh")[0]
 
     assert (0, "") == beside_shipped(script, tmp_path)
     first, second = (tmp_path / "logging.yaml").read_text().splitlines()[:2]
@@ -65,7 +68,7 @@ def test_render(tmp_path: Path) -> None:
     """
     The file that the command shown makes says what the shipped one says.
     """
-    (script,) = [each for each in blocks(section("Servers"), "sh") if "render" in each]
+    (script,) = blocks(section("One plain file"), "sh")
 
     assert (0, "") == beside_shipped(script, tmp_path)
     assert effective(asked_for(ROOT / "logging.yaml")).content == json.loads(
@@ -82,3 +85,13 @@ def test_explain(tmp_path: Path) -> None:
     assert (1, blocks(text, "text")[0]) == beside_shipped(
         blocks(text, "sh")[0], tmp_path
     )
+
+
+def test_explain_from_code(tmp_path: Path) -> None:
+    """
+    So is the function's, in a process that configured nothing.
+    """
+    (program,) = blocks(section("Where does a record go?"), "python")
+    done = run(program, tmp_path)
+
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)

@@ -620,6 +620,19 @@ class TestBehind:
         assert "its level is ERROR" in told(found)
         assert "its listener has to be started" in told(found)
 
+    def test_factory(self) -> None:
+        """
+        A factory gets names as they are written, and no handlers.
+        """
+        kind = "logging.handlers.MemoryHandler"
+        handlers = {
+            "kept": {"class": HERE},
+            "it": {"()": kind, "capacity": 1, "target": "kept"},
+        }
+        found = by_document({"handlers": handlers, "root": {"handlers": ["it"]}})
+
+        assert () == way(found).behind
+
     def test_circle(self) -> None:
         """
         Handlers that are behind each other are shown once.

@@ -6,13 +6,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 
-from chimera_log.cli import demo, explain, init, prune, render, schema, verify
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+COMMANDS = (
+    *("check", "demo", "explain", "init", "prune", "render", "schema", "verify"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,13 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="chimera-log", description="Structured logging for Python services."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo.add_to(commands)
-    explain.add_to(commands)
-    init.add_to(commands)
-    prune.add_to(commands)
-    render.add_to(commands)
-    schema.add_to(commands)
-    verify.add_to(commands)
+    words = sys.argv[1:] if arguments is None else arguments
+    # Only the one that is wanted: the others would take most of its time.
+    for command in set(words[:1]).intersection(COMMANDS) or COMMANDS:
+        import_module(f"{__name__}.{command}").add_to(commands)
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         refuse = getattr(given, "refuse", parser.error)

@@ -1,5 +1,5 @@
 """
-What is wrong with a configuration, and where.
+What is wrong with a configuration, and where; and how that is shown.
 
 A `Finding` is one mistake or one warning.  Many are collected before anybody is told,
 so that a file is mended in one go.
@@ -7,13 +7,14 @@ so that a file is mended in one go.
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     Path = tuple["str | int", ...]  # from the root: keys, and numbers in lists
 
@@ -55,8 +56,60 @@ class Refusal(ConfigError):  # noqa: N818  it says what happens
 
 def dotted(path: Path) -> str:
     """Return *path* as people write it, such as ``root.handlers[0]``."""
-    parts = (f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+    parts = (
+        f"[{each}]" if isinstance(each, int) or each == "." else f".{each}"
+        for each in path
+    )
     return "".join(parts).removeprefix(".")
+
+
+def excerpt(finding: Finding, texts: Mapping[str, str]) -> tuple[str, int] | None:
+    """
+    Return the line that *finding* is about, and the column where it points.
+
+    Args:
+        finding: Its place may be unknown; then there is nothing to show.
+        texts: The text of each source.
+    """
+    place = finding.place
+    # As YAML counts lines; `splitlines` knows more ends of them.
+    lines = texts.get(place.source, "").split("\n")
+    if not 0 < place.line <= len(lines):
+        return None
+    return lines[place.line - 1].rstrip("\r"), place.column
+
+
+def as_json(findings: Iterable[Finding]) -> str:
+    """Return *findings* as a JSON list of objects; a line that is unknown is null."""
+    objects = [
+        {
+            "file": each.place.source,
+            "line": each.place.line or None,
+            "column": each.place.column or None,
+            "severity": each.severity,
+            "path": dotted(each.path),
+            "message": each.text,
+        }
+        for each in findings
+    ]
+    return json.dumps(objects, indent=2)
+
+
+def as_github(finding: Finding) -> str:
+    """Return *finding* as GitHub Actions shows it beside the line."""
+    place = finding.place
+    where = {"file": place.source, "line": place.line, "col": place.column}
+    given = ",".join(
+        f"{name}={_escaped(str(value), ':,')}" for name, value in where.items() if value
+    )
+    path = f"{dotted(finding.path)}: " if finding.path else ""
+    return f"::{finding.severity} {given}::{_escaped(f'{path}{finding.text}')}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for each in f"%\r\n{more}":  # the percent sign first
+        text = text.replace(each, f"%{ord(each):02X}")
+    return text
 
 
 def _as_reason(finding: Finding) -> str:

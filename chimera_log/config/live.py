@@ -32,9 +32,14 @@ levels = Levels()
 _running = swap.NOTHING
 
 
-def apply(document: Document) -> None:
+def apply(document: Document, *, again: bool = False) -> None:
     """
     Have logging work as *document* says; one that cannot work changes nothing.
+
+    Args:
+        document: The configuration.
+        again: Whether it is the one that holds, as it is now: loggers that it does not
+            name stay as they are.
 
     Raises:
         ConfigError: If it cannot work, for each reason that was found.
@@ -47,7 +52,7 @@ def apply(document: Document) -> None:
             logging.config.dictConfig(content)
             return
         parts = build(document.having(content), _running.parts)
-        _running = swap.swap(content, parts, _running)
+        _running = swap.swap(content, parts, _running, again=again)
         levels.apply_again()
     # `disable_existing_loggers` silences what existed, these included.
     for name in ("py.warnings", "asyncio", hooks.LOGGER, LOGGER):

@@ -31,9 +31,13 @@ _request: Request | None = None
 _watch: Watch | None = None
 
 
-def load(request: Request) -> None:
+def load(request: Request, *, again: bool = False) -> None:
     """
     Apply what *request* asks for, and follow it from now on.
+
+    Args:
+        request: What is wanted.
+        again: Whether it was applied before.
 
     Raises:
         ConfigError: If it cannot work; what was applied before is still followed.
@@ -43,7 +47,7 @@ def load(request: Request) -> None:
         seen = fingerprint(_files(request))  # before it is read: what comes is new
         document = effective(request)
         interval = _interval(request, document)
-        live.apply(document)
+        live.apply(document, again=again)
         _request = request
         _watch = None if interval is None else Watch(interval, seen)
     if interval is not None:
@@ -70,7 +74,7 @@ def reload() -> bool:
         if request is None:
             raise ConfigError("reload: nothing was loaded; call init_logging first")
         try:
-            load(request)
+            load(request, again=True)
         except ConfigError as error:
             _tell_failure(request, error)
             return False

@@ -38,7 +38,9 @@ class Running(NamedTuple):
 NOTHING = Running(NO_PARTS, {})
 
 
-def swap(content: dict[str, Any], parts: Parts, before: Running) -> Running:
+def swap(
+    content: dict[str, Any], parts: Parts, before: Running, *, again: bool = False
+) -> Running:
     """
     Have loggers work as *content* says, with *parts*, and close what is not used.
 
@@ -46,6 +48,9 @@ def swap(content: dict[str, Any], parts: Parts, before: Running) -> Running:
         content: A configuration that was found to be right.
         parts: What was made of it.
         before: What the last call returned.
+        again: Whether the loggers that are not configured stay as they are.  Else they
+            are silenced or reset, as dictConfig has it for what is older than the
+            configuration; what was made since is not.
 
     Returns:
         What runs now.
@@ -56,7 +61,9 @@ def swap(content: dict[str, Any], parts: Parts, before: Running) -> Running:
     now = Running(parts, loggers)
     with _lock():
         attached = _attached()
-        _exchange(now, before, disable=content.get("disable_existing_loggers", True))
+        _exchange(now, before)
+        if not again:
+            _treat_existing(now, disable=content.get("disable_existing_loggers", True))
         _rename(parts, before.parts)
         staying = {id(each) for each in [*_attached(), *_things(parts)]}
         going = {
@@ -66,6 +73,9 @@ def swap(content: dict[str, Any], parts: Parts, before: Running) -> Running:
         }
     for name, made in before.parts.handlers.items():
         if name in parts.handlers and id(made.thing) in going:
+            heir = parts.handlers[name].thing
+            if hasattr(heir, "succeed"):
+                heir.succeed(made.thing)
             # A thread may have taken the old list a moment ago, or wait for its lock.
             for method in ("handle", "emit"):
                 vars(made.thing)[method] = _heir_of(made.thing, name, method)
@@ -81,11 +91,8 @@ def _lock() -> contextlib.AbstractContextManager[object]:
     return lock
 
 
-def _exchange(now: Running, before: Running, *, disable: bool) -> None:
+def _exchange(now: Running, before: Running) -> None:
     """Exchange what the loggers have; first where handlers come, then where they go."""
-    known = logging.Logger.manager.loggerDict
-    existing = [name for name in known if isinstance(known[name], logging.Logger)]
-    begins = tuple(f"{name}." for name in now.loggers if name)
     if "" not in now.loggers and "" in before.loggers:
         now.loggers[""] = {}
 
@@ -95,18 +102,28 @@ def _exchange(now: Running, before: Running, *, disable: bool) -> None:
 
     for name in sorted(now.loggers, key=loses):
         _configure(name, now, before)
-    for name in existing:
-        if name in now.loggers:
+    for name in before.loggers:
+        if name not in now.loggers:
+            _reset(logging.getLogger(name))
+            logging.getLogger(name).filters = []
+
+
+def _treat_existing(now: Running, *, disable: bool) -> None:
+    """Reset or silence loggers that were there before the configuration."""
+    begins = tuple(f"{name}." for name in now.loggers if name)
+    known = logging.Logger.manager.loggerDict
+    for name, logger in list(known.items()):
+        if name in now.loggers or not isinstance(logger, logging.Logger):
             continue
-        logger = logging.getLogger(name)
-        if name in before.loggers or name.startswith(begins):
-            # Also what an earlier configuration said, and this one does not any more.
-            logger.setLevel(logging.NOTSET)
-            logger.handlers, logger.propagate = [], True
-        if name in before.loggers:
-            logger.filters = []
-        if not name.startswith(begins):
+        if name.startswith(begins):
+            _reset(logger)
+        else:
             logger.disabled = disable
+
+
+def _reset(logger: logging.Logger) -> None:
+    logger.setLevel(logging.NOTSET)
+    logger.handlers, logger.propagate = [], True
 
 
 def _configure(name: str, now: Running, before: Running) -> None:
@@ -194,6 +211,7 @@ def _close(handlers: Iterable[logging.Handler]) -> None:
     order = {id(reference()): place for place, reference in enumerate(known)}
     for handler in sorted(handlers, key=lambda each: -order.get(id(each), 0)):
         with suppress(Exception):  # a foreign handler's
-            handler.flush()
+            if not type(handler).__module__.startswith(_OURS):  # they do it themselves
+                handler.flush()
         with suppress(Exception):
             handler.close()

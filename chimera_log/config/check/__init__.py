@@ -7,14 +7,45 @@ and none changes or opens anything.
 
 from __future__ import annotations
 
+from chimera_log.config.check import (
+    aws,
+    classes,
+    costs,
+    formats,
+    grammar,
+    places,
+    references,
+    routes,
+    trails,
+    traps,
+    trial,
+    yaml11,
+)
+from chimera_log.config.findings import ERROR, dotted
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from chimera_log.config.document import Document
-    from chimera_log.config.findings import Finding
+    from chimera_log.config.findings import Finding, Path, Place
 
-_CHECKS: tuple[Callable[[Document], Iterable[Finding]], ...] = ()
+# In this order, since the first error at a place stands: those that are found there
+# later follow from it.  `classes` imports modules, which may define levels.
+_CHECKS: tuple[Callable[[Document], Iterable[Finding]], ...] = (
+    yaml11.findings,
+    classes.findings,
+    grammar.findings,
+    references.findings,
+    formats.findings,
+    trial.findings,
+    traps.findings,
+    routes.findings,
+    trails.findings,
+    places.findings,
+    aws.findings,
+    costs.findings,
+)
 
 
 def check(document: Document) -> list[Finding]:
@@ -24,5 +55,22 @@ def check(document: Document) -> list[Finding]:
     It applies nothing, opens no file and starts nothing; it imports the modules of
     the classes that *document* names, as dictConfig would.
     """
-    found = {finding for look in _CHECKS for finding in look(document)}
-    return sorted(found)
+    found = (finding for look in _CHECKS for finding in look(document))
+    return sorted(set(_independent(found)), key=_order)
+
+
+def _independent(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield of the errors at one place the first, and no warnings where one is."""
+    every = list(found)
+    taken: set[tuple[Place, Path]] = set()
+    for finding in sorted(every, key=lambda each: each.severity != ERROR):
+        where = finding.place, finding.path
+        if where not in taken:
+            yield finding
+        if finding.severity == ERROR:
+            taken.add(where)
+
+
+def _order(finding: Finding) -> tuple[Place, str, str, str]:
+    # Numbers and names in paths cannot be compared.
+    return finding.place, finding.severity, dotted(finding.path), finding.text

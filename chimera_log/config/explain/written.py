@@ -1,8 +1,8 @@
 """
 The tree that a configuration would make.  Nothing is built, opened or imported.
 
-Of a class that nobody knows its options tell: ``target`` or ``handlers`` that name
-handlers are behind it.
+Of a class that nobody knows its options tell: handlers that ``target`` or ``handlers``
+name are behind it.
 """
 
 from __future__ import annotations
@@ -152,6 +152,8 @@ class _Reader:
         target = part.content.get("target")
         if kind == ends.NULL:
             return []
+        if "()" in part.content:  # where dictConfig hands over names as they are
+            return None
         if isinstance(target, str) and target in self._parts["handlers"]:
             return [target]
         if isinstance(part.content.get("handlers"), list):

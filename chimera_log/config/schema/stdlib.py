@@ -10,7 +10,7 @@ from chimera_log.config.schema.values import (
     ANYTHING,
     COUNT,
     FLAG,
-    STREAM,
+    REFERENCE,
     TEXT,
     TEXTS,
     in_any_case,
@@ -41,7 +41,7 @@ _PLACE: dict[str, Schema] = {
 
 STDLIB: dict[str, dict[str, Schema]] = {
     "logging.NullHandler": {},
-    "logging.StreamHandler": {"stream": STREAM},
+    "logging.StreamHandler": {"stream": REFERENCE},
     "logging.FileHandler": _FILE,
     "logging.handlers.WatchedFileHandler": _FILE,
     "logging.handlers.RotatingFileHandler": {
@@ -63,14 +63,14 @@ STDLIB: dict[str, dict[str, Schema]] = {
         "interval": COUNT,
         "backupCount": COUNT,
         "utc": FLAG,
-        "atTime": ANYTHING,
+        "atTime": REFERENCE,
     },
     "logging.handlers.SocketHandler": _PLACE,
     "logging.handlers.DatagramHandler": _PLACE,
     "logging.handlers.SysLogHandler": {
         "address": {"anyOf": [TEXT, {"type": "array", "minItems": 2, "maxItems": 2}]},
         "facility": {"type": ["string", "integer"]},
-        "socktype": ANYTHING,
+        "socktype": {"anyOf": [{"type": "integer"}, *REFERENCE["anyOf"]]},
         "timeout": {"type": ["number", "string", "null"]},
     },
     "logging.handlers.NTEventLogHandler": {

@@ -79,7 +79,7 @@ COUNT: Schema = {
         {"$ref": "#/definitions/variable"},
     ]
 }
-STREAM: Schema = {"anyOf": [{"$ref": "#/definitions/variable"}, NOTHING_ELSE]}
+REFERENCE: Schema = {"anyOf": [{"$ref": "#/definitions/variable"}, NOTHING_ELSE]}
 ANYTHING: Schema = {}
 
 _BY_TYPE: dict[str, Schema] = {
@@ -141,7 +141,7 @@ _BY_NAME: dict[str, Schema] = {
             {"$ref": "#/definitions/size"},
         ]
     },
-    "stream": STREAM,
+    "stream": REFERENCE,
 }
 
 

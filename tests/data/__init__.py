@@ -1,0 +1,1 @@
+"""What tests read: configurations, and modules that configurations name."""
