@@ -6,6 +6,7 @@ Each file in ``data/mistakes`` ends with the findings expected of it, in their o
     # expect: 7:12 error handlers.file.class: part of the text
     # expect 3.12+: 9:5 warning ...        (since that version of Python)
     # expect -3.11: 9:5 error ...          (up to that version)
+    # schema: cannot know                   (see test_schema)
 """
 
 from __future__ import annotations

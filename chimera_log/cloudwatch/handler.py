@@ -157,6 +157,16 @@ class CloudWatchHandler(LineHandler):
         self._is_open = False
         self._gave_up_at = float("-inf")
 
+    @property
+    def log_group_name(self) -> str:
+        """The group that it sends to."""
+        return str(self._destination.log_group_name)
+
+    @property
+    def log_stream_name(self) -> str:
+        """The stream, as it was given: a template."""
+        return str(self._destination.log_stream_name)
+
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter *record* and send it, unless it comes from the sending itself."""
         # Before any lock: the sending thread must not wait for whoever waits for it.

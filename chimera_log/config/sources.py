@@ -16,6 +16,8 @@ from chimera_log.options import did_you_mean
 CONFIG_VARIABLE = "CHIMERA_LOG_CONFIG"
 ENVIRONMENT_VARIABLE = "CHIMERA_LOG_ENV"
 PACKAGED = Path(__file__).parent.parent / "logging.yaml"
+OVERLAYS = Path(__file__).parent / "overlays"  # which come with the package
+SCHEMA = Path(__file__).with_name("logging.schema.json")
 
 
 def find(config: str | os.PathLike[str] | None) -> Path:
