@@ -258,6 +258,33 @@ class TestLogger:
         assert "NOTSET, since no logger sets one" in told(found)
 
     @BOTH
+    def test_references(self, explain: Callable[..., Explanation]) -> None:
+        """
+        What ``cfg://`` and ``ext://`` name is looked up.
+        """
+        found = explain(
+            {
+                "settings": {"level": "ERROR", "outputs": ["kept"]},
+                "handlers": {"kept": {"class": HERE, "level": "ext://logging.ERROR"}},
+                "loggers": {"a": {"level": "cfg://settings.level"}},
+                "root": {"handlers": "cfg://settings.outputs"},
+            }
+        )
+
+        assert ("a", logging.ERROR) == (found.set_by, way(found).handler.level)
+
+    def test_reference_to_nothing(self) -> None:
+        """
+        One that leads nowhere, or to itself, is no answer, and no accident.
+        """
+        content = {
+            "x": "cfg://x",
+            "root": {"handlers": "cfg://y", "filters": "cfg://x"},
+        }
+
+        assert NO == by_document(content).answer
+
+    @BOTH
     def test_filter(self, explain: Callable[..., Explanation]) -> None:
         """
         A logger's filter is asked for its own records, not for those of its children.
