@@ -292,6 +292,19 @@ class TestFailure:
         assert ([before], [True]) == (ours(), [each.closed for each in made])
         assert not before.closed
 
+    def test_in_our_words(self) -> None:
+        """
+        An error that names an option is located there.
+        """
+
+        def make() -> logging.Handler:
+            raise ConfigError("some.option: 5 is odd; write 6")
+
+        with pytest.raises(ConfigError) as caught:
+            init_logging(config(a={"()": make}))
+
+        assert "config: handlers.a.some.option: 5 is odd; write 6" == str(caught.value)
+
     def test_file_that_cannot_be_opened(self, tmp_path: Path) -> None:
         """
         A file of the standard library's is opened last, and not emptied for nothing.
@@ -306,8 +319,17 @@ class TestFailure:
             init_logging(given)
         assert "what ran\n" == (tmp_path / "w.log").read_text()
 
-        given = config(a={**handler, "filename": str(tmp_path / "nowhere" / "w.log")})
-        with pytest.raises(ConfigError, match=r"handlers\.a: .*FileNotFoundError"):
+        path = tmp_path / "late.log"
+
+        class Late(logging.Handler):
+            """Has the other's place taken while it is made."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                path.mkdir()
+
+        given = config(a={**handler, "filename": str(path)}, b={"()": Late})
+        with pytest.raises(ConfigError, match=r"handlers\.a: .*IsADirectoryError"):
             init_logging(given)
 
     def test_delay(self, tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ import logging
 import logging.config
 import logging.handlers
 import os
-import re
 from contextlib import suppress
 from typing import NamedTuple
 
-from chimera_log.options import ConfigError, did_you_mean
+from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _SECTIONS = ("formatters", "filters", "handlers")
 _REFERENCES = ("target", "handlers", "listener", "queue")  # a handler's, to other parts
-_UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")
 # Stdlib's, which open their files when they are made, some to empty them.
 _OPENING = (
     logging.FileHandler,
@@ -201,13 +199,6 @@ class _Site:
         if isinstance(cause, ConfigError):  # ours: "option: what; what to do"
             option, _, what = str(cause).partition(": ")
             return self._document.error((*path, *option.split(".")), what)
-        if match := _UNKNOWN_OPTION.search(str(cause)):
-            # dictConfig tries an unknown `stream` again under its name of old.
-            option = "stream" if match[1] == "strm" else match[1]
-            known = self._options(path)
-            hint = did_you_mean(option, known) if known else "remove it"
-            what = f"no such option; {hint}"
-            return self._document.error((*path, option), what, at_key=True)
         words = " ".join(
             (str(error) if cause is error else f"{error}: {cause}").split()
         )
@@ -216,29 +207,6 @@ class _Site:
         )
         located = self._document.error(path, described)
         return _NotYetError(located) if " not configured yet" in str(cause) else located
-
-    def _options(self, path: tuple[str, str]) -> list[str]:
-        """Return the options that the class at *path* takes, where that is known."""
-        import inspect  # noqa: PLC0415  only an error needs it, and it is heavy
-
-        section, name = path
-        part = self._content[section][name]
-        try:
-            factory = part.get("()", part.get("class"))
-            factory = (
-                self._trial.resolve(factory) if isinstance(factory, str) else factory
-            )
-            parameters = inspect.signature(factory).parameters.values()
-        except Exception:  # a class written in C may have no signature
-            return []
-        named = {
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            inspect.Parameter.KEYWORD_ONLY,
-        }
-        own = [parameter.name for parameter in parameters if parameter.kind in named]
-        return own + (
-            ["formatter", "filters", "level"] if section == "handlers" else []
-        )
 
 
 class _NotYetError(ConfigError):

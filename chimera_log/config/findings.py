@@ -8,6 +8,7 @@ so that a file is mended in one go.
 from __future__ import annotations
 
 import json
+import re
 from typing import NamedTuple
 
 from chimera_log.options import ConfigError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ERROR = "error"  # logging would not work, or not as it is written
 WARNING = "warning"  # it works, and may surprise
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what ends a line in YAML
 
 
 class Place(NamedTuple):
@@ -56,11 +58,21 @@ class Refusal(ConfigError):  # noqa: N818  it says what happens
 
 def dotted(path: Path) -> str:
     """Return *path* as people write it, such as ``root.handlers[0]``."""
-    parts = (
-        f"[{each}]" if isinstance(each, int) or each == "." else f".{each}"
-        for each in path
+    return "".join(map(_as_step, path)).removeprefix(".")
+
+
+def _as_step(step: str | int) -> str:
+    if isinstance(step, int) or step == ".":
+        return f"[{step}]"
+    return f".{on_one_line(step)}"
+
+
+def on_one_line(text: str) -> str:
+    """Return *text* with escapes for what is no character that can be seen."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in text
     )
-    return "".join(parts).removeprefix(".")
 
 
 def excerpt(finding: Finding, texts: Mapping[str, str]) -> tuple[str, int] | None:
@@ -72,11 +84,10 @@ def excerpt(finding: Finding, texts: Mapping[str, str]) -> tuple[str, int] | Non
         texts: The text of each source.
     """
     place = finding.place
-    # As YAML counts lines; `splitlines` knows more ends of them.
-    lines = texts.get(place.source, "").split("\n")
+    lines = _BREAK.split(texts.get(place.source, ""))
     if not 0 < place.line <= len(lines):
         return None
-    return lines[place.line - 1].rstrip("\r"), place.column
+    return lines[place.line - 1], place.column
 
 
 def as_json(findings: Iterable[Finding]) -> str:

@@ -14,8 +14,9 @@ from contextlib import suppress
 
 from chimera_log.config import hooks, swap
 from chimera_log.config.building import build
+from chimera_log.config.check import check
+from chimera_log.config.findings import ERROR, Refusal
 from chimera_log.config.levels import Levels, level_number
-from chimera_log.config.rehearse import rehearse
 from chimera_log.native import RLock
 
 TYPE_CHECKING = False
@@ -47,7 +48,9 @@ def apply(document: Document, *, again: bool = False) -> None:
     global _running  # noqa: PLW0603  logging is the process's
     content = document.copy()
     with lock:
-        rehearse(document, content)
+        wrong = [each for each in check(document) if each.severity == ERROR]
+        if wrong:
+            raise Refusal(wrong)
         if content.get("incremental"):  # changes levels only, and names nothing
             logging.config.dictConfig(content)
             return

@@ -21,7 +21,7 @@ from chimera_log.config.check import (
     trial,
     yaml11,
 )
-from chimera_log.config.findings import ERROR, dotted
+from chimera_log.config.findings import ERROR, dotted, on_one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,11 @@ def check(document: Document) -> list[Finding]:
     It applies nothing, opens no file and starts nothing; it imports the modules of
     the classes that *document* names, as dictConfig would.
     """
-    found = (finding for look in _CHECKS for finding in look(document))
+    found = (
+        each._replace(text=on_one_line(each.text))  # what people write may be in it
+        for look in _CHECKS
+        for each in look(document)
+    )
     return sorted(set(_independent(found)), key=_order)
 
 

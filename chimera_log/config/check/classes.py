@@ -133,6 +133,13 @@ def _read(document: Document, part: Part) -> Iterator[Finding]:
             hint = did_you_mean(str(key), others, f"use one of {', '.join(others)}")
             where = (*part.path, str(key))
             yield document.finding(where, f"no such option; {hint}", at_key=True)
+    name = part.content.get("name", "")
+    if section == "filters" and not isinstance(name, str):
+        read = misread(document, (*part.path, "name"), name)
+        what = (
+            f"{read or f'{shown(name)} is no text'}; write a logger's name, in quotes"
+        )
+        yield document.finding((*part.path, "name"), what)
     if "defaults" in part.content and not _DEFAULTS_ARE_PASSED:
         what = "is ignored before Python 3.12; use a filter, or `():`"
         yield document.finding((*part.path, "defaults"), what, at_key=True)

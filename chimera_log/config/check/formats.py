@@ -37,7 +37,8 @@ _FIELD = re.compile(
     r"%\((?P<name>[^)]*)\)(?P<how>[#0+ -]*(?:\*|\d+)?(?:\.(?:\*|\d+))?)(?P<as>.?)"
 )
 _CONVERSIONS = "diouxefgcrsaEGFX"
-_MADE = ("message", "asctime", "taskName")  # a record has them when it is formatted
+_MADE = ("message", "asctime")  # a record has them when it is formatted
+_SINCE_3_12 = "taskName"
 
 
 def findings(document: Document) -> Iterator[Finding]:
@@ -121,7 +122,7 @@ def _broken(
 ) -> str | None:
     """Return what is wrong with the format *text*, if no record can be formatted."""
     if style == "%" and (name := _without_conversion(text)) is not None:
-        return f"%({name}) says not how; write %({name})s"
+        return f"{shown(f'%({name})')} has no type; write %({name})s"
     if hint := _other_style(text, style):
         return hint
     try:
@@ -182,18 +183,17 @@ def _unknown(
 ) -> Iterator[Finding]:
     """Yield the fields that no record has by itself."""
     record = logging.LogRecord("", logging.INFO, "", 0, "", None, None)
-    known = {*record.__dict__, *_MADE[:2]}
+    known = {*record.__dict__, *_MADE}
     supplied = part.content.get("defaults") or {}
     for name in dict.fromkeys(names):
         if name in known or name in supplied:
             continue
-        close = closest(name, {*known, *_MADE})
-        if close and close != name:
+        if name == _SINCE_3_12:
+            what = f"no record has {name!r} before Python 3.12; remove it"
+        elif close := closest(name, known):
             what = f"no record has {name!r}; did you mean {close!r}?"
         elif _is_filtered(document, part):
             continue
-        elif name in _MADE:
-            what = f"no record has {name!r} before Python 3.12; remove it"
         else:
             what = (
                 f"no record has {name!r} by itself, and without it the line is lost; "

@@ -82,8 +82,10 @@ def _known(
     if is_open(name) or conversion(name):
         return
     names = document.content.get(section)
+    if names is not None and not isinstance(names, dict):
+        return  # that it is no mapping has been said
     known = [each for each in names or () if isinstance(each, str)]
-    if isinstance(names, dict) and isinstance(name, str) and name in names:
+    if isinstance(name, str) and name in known:
         return
     others = set(document.content).difference(SECTIONS)
     if names is None and closest(section, others):
@@ -147,7 +149,7 @@ def _internal(document: Document, rest: str) -> str | None:
         hint = f"did you mean {close!r}?" if close else "correct the path"
         at = f" at {missing!r}" if missing is not None else ""
         return f"cfg://{rest} leads nowhere{at}; {hint}"
-    except (ValueError, RecursionError):
+    except ValueError:
         return f"cfg://{rest} is no path; write cfg://section.name"
     return None
 
@@ -180,6 +182,8 @@ def _waiting(document: Document) -> Iterator[Finding]:
             what = (
                 f"handlers wait for each other: {' -> '.join(circle)}; end the circle"
             )
+        elif _circle(wanted, names):
+            continue  # which is told there
         else:
             what = (
                 f"{wanted!r} is not built before {name!r}, since both wait for other "

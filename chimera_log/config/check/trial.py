@@ -88,7 +88,8 @@ class _Trial:
         takes = options_of(kind, section, by_class="()" not in self._part.content)
         kept = {name: _STAND_INS.get(name) for name in takes.required}
         kept |= self._known(takes.known)
-        for _ in range(len(kept) + 1):
+        told = set()
+        while True:
             try:
                 self.made = kind(**kept)
                 return
@@ -100,8 +101,9 @@ class _Trial:
                 words = " ".join(f"{type(error).__name__}: {error}".split())
                 yield self._finding(name, f"cannot be built: {words}; correct it")
             option = "fmt" if name == "format" else name.partition(".")[0]
-            if option not in kept:
+            if option not in kept or option in told:
                 return
+            told.add(option)
             _take_away(kept, option)
 
     def finish(self, formatters: dict[str, Any]) -> Iterator[Finding]:

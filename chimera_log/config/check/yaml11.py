@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _OCTAL = re.compile(r"[-+]?0(?:[0-7_]{1,2}|[0-7_]{4,})")  # three are permissions
 _BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
-_POWER = re.compile(r"[0-9.]+[eE][0-9]+")
+_POWER = re.compile(r"[0-9]{1,15}(?:\.[0-9]*)?[eE][0-9]{1,2}")
 _SECTIONS = frozenset(
     {"formatters", "filters", "handlers", "loggers", "root", "watch", "version"}
 )
@@ -32,9 +32,11 @@ _TYPES = (bool, int, float, datetime.date)
 
 def findings(document: Document) -> Iterator[Finding]:
     """Yield keys that come twice, and numbers that nobody meant."""
+    told = set()
     for path, (second, first) in document.duplicates.items():
-        if _is_free(path) or _follows(document, path, second, first):
+        if second in told or _follows(document, path, second, first):
             continue
+        told.add(second)  # an alias may repeat it elsewhere
         what = (
             f"is here again, after line {first.line}, column {first.column}, and only "
             "the last one counts; remove one, or rename it"
@@ -73,18 +75,8 @@ def as_read(value: Any) -> str:
 
 def power(value: Any) -> int | None:
     """Return the number that ``1e8``, which is text in YAML 1.1, was meant to be."""
-    return (
-        int(float(value))
-        if isinstance(value, str) and _POWER.fullmatch(value) and _is_number(value)
-        else None
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return float(text) < float("inf")
-    except ValueError:
-        return False
+    is_power = isinstance(value, str) and _POWER.fullmatch(value)
+    return int(float(value)) if is_power else None
 
 
 def _number(plain: str) -> str | None:
@@ -109,8 +101,3 @@ def _follows(document: Document, path: Path, second: Place, first: Place) -> boo
     """Whether a key comes twice only because one around it does."""
     around = [document.duplicates.get(path[:length]) for length in range(1, len(path))]
     return any(first < twice[0] <= second for twice in around if twice)
-
-
-def _is_free(path: Path) -> bool:
-    """Whether *path* lies where anything may be written."""
-    return str(path[0]).startswith(("x-", "."))
