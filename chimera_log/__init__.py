@@ -27,7 +27,7 @@ A record's way, which is also the map of this package::
               worker                 the thread of what must not hold up the caller
 
     config   finds, reads, checks and applies logging.yaml
-    cli      what operators run: chimera-log check, demo, verify, prune
+    cli      what operators run: chimera-log COMMAND
     options  sizes, durations, ${VAR:-default}      report  trouble, on stderr
     signals  exit_on_sigterm                        receipt  was it in the trail?
 """
@@ -38,7 +38,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from chimera_log.audit import AuditFileHandler
     from chimera_log.cloudwatch import CloudWatchHandler
-    from chimera_log.config import init_logging
+    from chimera_log.config import init_logging, reload, set_level
+    from chimera_log.config.explain import explain
     from chimera_log.events import (
         get_logger,
         log_execution_attempt,
@@ -66,6 +67,7 @@ __all__ = [
     "StreamHandler",
     "bound_context",
     "exit_on_sigterm",
+    "explain",
     "get_logger",
     "init_logging",
     "log_execution_attempt",
@@ -73,6 +75,8 @@ __all__ = [
     "log_safety_violation",
     "log_state_divergence",
     "log_state_transition",
+    "reload",
+    "set_level",
 ]
 
 # Where each name lives.  Loaded when first asked for, so that a module that
@@ -88,6 +92,7 @@ _HOMES = {
     "StreamHandler": "files",
     "bound_context": "record",
     "exit_on_sigterm": "signals",
+    "explain": "config.explain",
     "get_logger": "events",
     "init_logging": "config",
     "log_execution_attempt": "events",
@@ -95,6 +100,8 @@ _HOMES = {
     "log_safety_violation": "events",
     "log_state_divergence": "events",
     "log_state_transition": "events",
+    "reload": "config",
+    "set_level": "config",
 }
 
 

@@ -45,7 +45,11 @@ _LONGEST = _LONGEST_YEARS * _MILLISECONDS["year"] / 1000
 _QUANTITY = re.compile(
     r"\s*([0-9][0-9_]{0,29}(?:\.[0-9]+)?(?:[eE][0-9]{1,2})?)\s*([A-Za-z]*)\s*"
 )
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)([^{}]*))?\}")
+_TOKEN = re.compile(
+    r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<operator>:?[-?+])|(?P<end>\}))"
+    r"|[^$}]+|.",
+    re.DOTALL,
+)
 
 
 class ConfigError(ValueError):
@@ -259,29 +263,83 @@ def expand(name: str, value: str, environ: Mapping[str, str] | None = None) -> s
     Return *value* with its variables replaced, as Compose files do.
 
     ``${NAME}`` must be set; ``${NAME:-default}`` falls back when it is unset or
-    empty; ``${NAME:?message}`` fails with that message.  Any other ``$`` stays:
-    it may be part of a file name.
+    empty, ``${NAME-default}`` when it is unset; ``${NAME:?message}`` and
+    ``${NAME?message}`` fail with that message then; ``${NAME:+other}`` and
+    ``${NAME+other}`` are the other text unless it is so, and else empty.  Defaults,
+    messages and other texts may hold variables.  ``$${`` is a ``${`` that stays; so
+    does any other ``$``: it may be part of a file name.
 
     Raises:
         ConfigError: If a variable without a default is unset.
     """
     variables = os.environ if environ is None else environ
 
-    def replacement(match: re.Match[str]) -> str:
-        variable, operator, rest = match.groups()
-        found = variables.get(variable)
-        if operator == ":-":
-            return found or str(rest)
-        if not found and operator == ":?":
-            raise ConfigError(f"{name}: {value!r}: {variable} is not set: {rest}")
-        if found is None:
-            raise ConfigError(
-                f"{name}: {value!r}: {variable} is not set; set it, or write "
-                f"${{{variable}:-default}}"
-            )
-        return found
+    def text_of(pieces: Iterable[str | _Variable]) -> str:
+        return "".join(
+            each if isinstance(each, str) else value_of(each) for each in pieces
+        )
 
-    return _VARIABLE.sub(replacement, value)
+    def value_of(variable: _Variable) -> str:
+        found = variables.get(variable.name)
+        is_there = bool(found) if ":" in variable.operator else found is not None
+        kind = variable.operator.removeprefix(":")
+        if kind == "+":
+            return text_of(variable.rest) if is_there else ""
+        if is_there:
+            return str(found)
+        if kind == "-":
+            return text_of(variable.rest)
+        if kind == "?":
+            remedy = f"is not set: {text_of(variable.rest)}"
+        else:
+            remedy = f"is not set; set it, or write ${{{variable.name}:-default}}"
+        raise ConfigError(f"{name}: {value!r}: {variable.name} {remedy}")
+
+    try:
+        return text_of(_pieces(value))
+    except RecursionError:
+        raise ConfigError(
+            f"{name}: the variables in it are nested too deeply; nest fewer"
+        ) from None
+
+
+def is_variable(value: str) -> bool:
+    """Whether *value* is one variable and nothing else."""
+    pieces = _pieces(value)
+    return len(pieces) == 1 and isinstance(pieces[0], _Variable)
+
+
+class _Variable:
+    """A variable that is read, and what is written after its *operator*."""
+
+    def __init__(self, written: str, name: str, operator: str) -> None:
+        self.written = written
+        self.name = name
+        self.operator = operator
+        self.rest: list[str | _Variable] = []
+
+
+def _pieces(value: str) -> list[str | _Variable]:
+    """Return the texts and variables that *value* is made of."""
+    open_ones: list[_Variable] = []
+    levels: list[list[str | _Variable]] = [[]]
+    for token in _TOKEN.finditer(value):
+        if token["name"] is not None:
+            variable = _Variable(token[0], token["name"], token["operator"] or "")
+            levels[-1].append(variable)
+            if not token["end"]:
+                open_ones.append(variable)
+                levels.append(variable.rest)
+        elif token[0] == "}" and open_ones:
+            open_ones.pop()
+            levels.pop()
+        else:
+            levels[-1].append("${" if token[0] == "$${" else token[0])
+    # One that nobody closes is no variable: it stays as it is written.
+    for variable in reversed(open_ones):
+        levels.pop()
+        levels[-1][-1:] = [variable.written, *variable.rest]
+    return levels[0]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

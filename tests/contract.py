@@ -437,14 +437,17 @@ def _trail(**options: Any) -> Subject:
     return written._replace(delivered=delivered, formatter=JsonFormatter)
 
 
+_logs: dict[Path, Logs] = {}
+
+
 class FileOfLogs(NamedTuple):
     """Makes clients of a CloudWatch Logs that is a file in *directory*."""
 
     directory: Path
 
     def __call__(self, _: object) -> Boto:
-        """Return a client, as boto3 makes them."""
-        logs = Logs()
+        """Return a client, as boto3 makes them; what one makes the next one finds."""
+        logs = _logs.setdefault(self.directory, Logs())
         logs.deliver = self._deliver
         return Boto(logs)
 

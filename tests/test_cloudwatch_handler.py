@@ -302,6 +302,35 @@ class TestLife:
         handler.flush()
         assert [1, 2] == numbers(logs)
 
+    def test_succeed(self, logs: Logs) -> None:
+        """
+        Where a successor has the same destination, nobody waits for what is left, and
+        it is sent; elsewhere the old one delivers it itself.
+        """
+
+        def factory(_: Any) -> Boto:
+            return Boto(logs)
+
+        one, heir, other = (
+            handler_to(logs, client_factory=factory, log_group_name=group)
+            for group in ("one", "one", "other")
+        )
+        heir.succeed(logging.NullHandler())
+        heir.succeed(one)  # which has nothing
+        log(one, 1)
+        other.succeed(one)
+        heir.succeed(one)
+        route: Any = one._route
+        assert (True, False, {one, heir}) == (
+            heir._is_open,
+            other._is_open,
+            set(route.users),
+        )
+        one.close()
+        log(heir, 2)
+        heir.close()
+        assert [1, 2] == numbers(logs)
+
     def test_dict_config_again(self, logs: Logs) -> None:
         """
         A dictConfig that replaces the handler, twenty times, waits for nothing and

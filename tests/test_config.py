@@ -70,8 +70,8 @@ def ours() -> list[logging.Handler]:
 
 
 def names() -> list[str | None]:
-    """Return what the root's handlers are called."""
-    return [handler.get_name() for handler in ROOT.handlers]
+    """Return what the root's handlers are called, but for pytest's."""
+    return [handler.get_name() for handler in ours()]
 
 
 def recording(name: str = "memory", **options: Any) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class TestLogDir:
         }
         init_logging(config, log_dir=str(tmp_path))
 
-        (handler,) = ROOT.handlers
+        (handler,) = ours()
         assert isinstance(handler, RotatingFileHandler)
         assert str(tmp_path / "bot.log") == handler.baseFilename
 
@@ -401,17 +401,6 @@ class TestEnableCloudwatch:
 
 
 class TestApply:
-    def test_dict_config_by_attribute(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        It calls what `logging.config.dictConfig` is now: others replace it.
-        """
-        given: list[dict[str, Any]] = []
-        monkeypatch.setattr(logging.config, "dictConfig", given.append)
-        init_logging(recording(), log_level="ERROR")
-
-        (config,) = given
-        assert (1, logging.ERROR) == (config["version"], config["root"]["level"])
-
     def test_configuration_is_not_changed(self) -> None:
         """
         The mapping that a caller gives stays as it was.
@@ -481,7 +470,7 @@ class TestApply:
         )
 
         assert before == ROOT.handlers
-        assert (logging.DEBUG, logging.ERROR) == (ROOT.level, before[0].level)
+        assert (logging.DEBUG, logging.ERROR) == (ROOT.level, ours()[0].level)
 
     def test_option_called_level(self) -> None:
         """
@@ -503,28 +492,11 @@ class TestApply:
         init_logging(path)
         logging.getLogger("bot").error("failed")
 
-        (memory,) = ROOT.handlers
+        (memory,) = ours()
         assert isinstance(memory, logging.handlers.MemoryHandler)
         assert isinstance(memory.target, RotatingFileHandler)
         memory.target.close()
         assert ["failed"] == (tmp_path / "bot.log").read_text().split()
-
-    def test_rehearsal_closes(self) -> None:
-        """
-        What was built to try the configuration is closed, what runs is not.
-        """
-        built: list[Recorder] = []
-
-        def make() -> Recorder:
-            built.append(Recorder())
-            return built[-1]
-
-        config = recording()
-        config["handlers"]["memory"] = {"()": make}
-        init_logging(config)
-
-        assert [True, False] == [handler.closed for handler in built]
-        assert built[1:] == ROOT.handlers
 
     def test_twice(self, tmp_path: Path) -> None:
         """
@@ -695,7 +667,7 @@ BAD = {
         "level: INFO",
         "level: no",
         "13: root.level",
-        ("YAML reads it as False, which logs everything; quote it",),
+        ("YAML reads no as False, which logs everything; write CRITICAL",),
     ),
     "level list": Bad(
         "level: INFO", "level: [INFO]", "13: root.level", ("['INFO'] is no level",)
@@ -712,8 +684,10 @@ BAD = {
     "class": Bad(
         "RotatingFileHandler",
         "RotatingFileHandlr",
-        "7: handlers.file",
-        ("chimera_log.RotatingFileHandlr",),
+        "8: handlers.file.class",
+        (
+            "chimera_log has no 'RotatingFileHandlr'; did you mean 'RotatingFileHandler'?",
+        ),
     ),
     "no class": Bad(
         "    class: chimera_log.RotatingFileHandler\n",
@@ -740,7 +714,7 @@ BAD = {
         "no such option",
     ),
     "missing option": Bad(
-        f"{FILE_NAME}\n", "", "7: handlers.file", ("filename", "TypeError")
+        f"{FILE_NAME}\n", "", "7: handlers.file", ("needs `filename:`; add it",)
     ),
     "size": adding(
         FILE_NAME,
@@ -899,7 +873,9 @@ class TestBadOption:
         error = str(caught.value)
         assert [error] == error.splitlines()
         line, dotted = bad.place.split(": ")
-        assert re.match(rf"{yaml_file}:{line}:\d+: {re.escape(dotted)}: ", error)
+        assert re.match(
+            rf"{yaml_file}:{line}:\d+: {re.escape(dotted)}(\[0\])?: ", error
+        )
         for said in bad.says:
             assert said in error
 
@@ -922,9 +898,9 @@ class TestBadOption:
         with pytest.raises(ConfigError) as caught:
             init_logging(yaml_file)
 
-        assert (
-            f"{yaml_file}: version: None is not supported; write `version: 1`"
-        ) == str(caught.value)
+        assert (f"{yaml_file}: version: is missing; write `version: 1`") == str(
+            caught.value
+        )
 
     def test_mapping(self) -> None:
         """
@@ -985,9 +961,9 @@ class TestBadOption:
         with pytest.raises(ConfigError) as caught:
             init_logging(config)
 
-        assert "config: handlers.memory.colour: no such option; remove it" == str(
-            caught.value
-        )
+        error = str(caught.value)
+        assert error.startswith("config: handlers.memory: cannot be built: TypeError: ")
+        assert error.endswith("argument 'colour'; see its documentation")
 
     def test_handler_name(self, running: Running) -> None:
         """
@@ -1022,7 +998,9 @@ class TestBadOption:
         with pytest.raises(ConfigError) as caught:
             init_logging(yaml_file)
 
-        assert str(caught.value).startswith(f"{yaml_file}:3:3: handlers.a_memory: ")
+        assert str(caught.value).startswith(
+            f"{yaml_file}:6:13: handlers.a_memory.target: "
+        )
         running.assert_untouched()
 
 

@@ -159,7 +159,7 @@ class TestReadme:
         """
         Every file that the README and the docs link to exists.
         """
-        for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
             for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
 

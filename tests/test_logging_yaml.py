@@ -172,6 +172,8 @@ class TestServers:
             "uvicorn.access",
             "gunicorn.error",
             "gunicorn.access",
+            "hypercorn.error",
+            "hypercorn.access",
             "django",
             "django.server",
         ],

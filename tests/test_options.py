@@ -424,6 +424,23 @@ class TestExpand:
             ("/bot.log", "${EMPTY}/bot.log"),
             ("/var//var", "${DIR}/${DIR}"),
             ("$DIR ${ ${1} $", "$DIR ${ ${1} $"),
+            ("", "${EMPTY-logs}"),
+            ("logs", "${UNSET-logs}"),
+            ("/var", "${DIR-logs}"),
+            ("", "${EMPTY?say where}"),
+            ("on", "${DIR:+on}"),
+            ("", "${EMPTY:+on}${UNSET:+on}${UNSET+on}"),
+            ("on", "${EMPTY+on}"),
+            ("/var/logs", "${UNSET:-${EMPTY:-${DIR}/logs}}"),
+            ("/var", "${DIR:-${UNSET:?not read}}"),
+            ("/var!", "${DIR:+${DIR}!}"),
+            ("a}b", "a}b"),
+            ("${DIR}", "$${DIR}"),
+            ("$$/var", "$${DIR}"[:2] + "/var"),
+            ("${DIR:-/var", "${DIR:-${DIR}"),
+            ("${A:-x${B:-y/var", "${A:-x${B:-y${DIR}"),
+            ("{a}", "${UNSET:-{a}}"),
+            ("a\nb", "${UNSET:-a\nb}"),
         ],
     )
     def test_forms(self, expected: str, written: str) -> None:
@@ -460,6 +477,40 @@ class TestExpand:
             ConfigError, match=r"^filename: .*: DIR is not set: say where$"
         ):
             options.expand("filename", "${DIR:?say where}", environ)
+
+    def test_message_with_variable(self) -> None:
+        """
+        A message may say what another variable holds.
+        """
+        with pytest.raises(ConfigError, match=r"is not set: in eu$"):
+            options.expand("filename", "${DIR?in ${REGION}}", {"REGION": "eu"})
+
+    def test_nested_without_end(self) -> None:
+        """
+        Defaults inside defaults are read as deep as anybody writes, and no deeper.
+        """
+        deep = "${A:-" * 5_000 + "x" + "}" * 5_000
+        assert "y" == options.expand("filename", deep, {"A": "y"})
+        with pytest.raises(ConfigError, match=r"^filename: .* nest fewer$"):
+            options.expand("filename", deep, {})
+
+    @pytest.mark.parametrize(
+        ("expected", "written"),
+        [
+            (True, "${A}"),
+            (True, "${A:-${B}}"),
+            (False, "${A}${B}"),
+            (False, "a${A}"),
+            (False, "$${A}"),
+            (False, "${A:-x"),
+            (False, ""),
+        ],
+    )
+    def test_is_variable(self, expected: bool, written: str) -> None:
+        """
+        One variable and nothing else; its value may be a number, then.
+        """
+        assert expected == options.is_variable(written)
 
     def test_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-COMMANDS = ("check", "demo", "prune", "verify")
+COMMANDS = (
+    *("check", "demo", "explain", "init", "prune", "render", "schema", "verify"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -157,6 +157,16 @@ class CloudWatchHandler(LineHandler):
         self._is_open = False
         self._gave_up_at = float("-inf")
 
+    @property
+    def log_group_name(self) -> str:
+        """The group that it sends to."""
+        return str(self._destination.log_group_name)
+
+    @property
+    def log_stream_name(self) -> str:
+        """The stream, as it was given: a template."""
+        return str(self._destination.log_stream_name)
+
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter *record* and send it, unless it comes from the sending itself."""
         # Before any lock: the sending thread must not wait for whoever waits for it.
@@ -190,18 +200,31 @@ class CloudWatchHandler(LineHandler):
         """
         Have what was logged delivered, as `flush` does.
 
-        Under logging's own lock, as when `dictConfig` replaces this handler, it
-        does not wait, and the thread delivers what is left.  A record that still
-        comes is sent all the same.
+        It does not wait where another handler has the same destination, nor under
+        logging's own lock, as when `dictConfig` replaces this handler: the thread
+        delivers what is left.  A record that still comes is sent all the same.
         """
         if self._route is not None and self._is_open:
             self._is_open = False
             self._route.users.discard(self)
-            # `logging.shutdown` calls flush and close: one wait is enough.
-            is_hopeless = time.monotonic() - self._gave_up_at < _MOMENT
-            timeout = 0.0 if is_hopeless else self._options.close_timeout
-            sender.let_go(self._route, timeout)
+            if not self._route.users:
+                # `logging.shutdown` calls flush and close: one wait is enough.
+                is_hopeless = time.monotonic() - self._gave_up_at < _MOMENT
+                timeout = 0.0 if is_hopeless else self._options.close_timeout
+                sender.let_go(self._route, timeout)
         super().close()
+
+    def succeed(self, old: logging.Handler) -> None:
+        """
+        Take over from *old*, which is about to be closed.
+
+        Where both have one destination, what *old* has left is delivered with what
+        comes, and nobody has to wait for it.
+        """
+        if not isinstance(old, CloudWatchHandler) or not old._is_open:
+            return
+        if old._destination == self._destination:
+            self._open()
 
     def statistics(self) -> Statistics:
         """

@@ -1,11 +1,16 @@
 """
-From a YAML file to running logging.
+From a configuration file to running logging.
 
-- `document` reads a file and knows on which line each key stands.
-- `load` finds, adapts, rehearses and applies it: `init_logging`.
+- `sources` finds the files, `reading` reads them, `document` knows where each key and
+  value is written, `interpolate` and `overlay` put them together: `effective`.
+- `check` finds what is wrong with it; `findings` are its words.
+- `building` makes the parts aside, `swap` exchanges them for those that run; `live` is
+  what runs, `levels` what was changed by hand.
+- `load` is `init_logging`; `watch` and `reloading` follow the files.
 - `hooks` logs what nobody caught.
 """
 
 from chimera_log.config.load import init_logging
+from chimera_log.config.reloading import reload, set_level
 
-__all__ = ["init_logging"]
+__all__ = ["init_logging", "reload", "set_level"]

@@ -75,6 +75,16 @@ class Document:
         except RecursionError:
             raise self.error((), "is nested too deeply, or contains itself") from None
 
+    def having(self, content: dict[str, Any]) -> Document:
+        """Return the same with other *content*, written at the same places."""
+        return Document(
+            content,
+            self.source,
+            lambda: self.nodes,
+            texts=self.texts,
+            duplicates=self.duplicates,
+        )
+
     def section(self, content: dict[str, Any], name: str) -> dict[str, Any]:
         """
         Return section *name* of *content*, made if it is missing or empty.

@@ -121,6 +121,18 @@ def parse_json(text: str, name: str) -> Document:
     )
 
 
+def typed(text: str) -> Any:
+    """Return the number, boolean or null that *text* is in YAML, or else the text."""
+    import yaml  # noqa: PLC0415  as above
+
+    loader: Any = yaml.SafeLoader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+    kind = tag.rpartition(":")[2]
+    if kind not in {"bool", "float", "int", "null"}:
+        return text
+    return loader.construct_object(yaml.ScalarNode(tag, text))
+
+
 def _as_yaml(json_text: str, name: str) -> Document:
     """Return what is the same in YAML, which tells where everything is."""
     # JSON has tabs between its tokens only, where YAML wants spaces.

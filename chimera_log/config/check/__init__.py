@@ -8,10 +8,16 @@ and none changes or opens anything.
 from __future__ import annotations
 
 from chimera_log.config.check import (
+    aws,
     classes,
+    costs,
     formats,
     grammar,
+    places,
     references,
+    routes,
+    trails,
+    traps,
     trial,
     yaml11,
 )
@@ -33,6 +39,12 @@ _CHECKS: tuple[Callable[[Document], Iterable[Finding]], ...] = (
     references.findings,
     formats.findings,
     trial.findings,
+    traps.findings,
+    routes.findings,
+    trails.findings,
+    places.findings,
+    aws.findings,
+    costs.findings,
 )
 
 

@@ -37,6 +37,7 @@ _KNOWN = (
 )
 _FLAGS = ("incremental", "disable_existing_loggers")
 _LOGGER = ("level", "propagate", "filters", "handlers")
+_IGNORED = ("qualname",)  # gunicorn's own configuration has it; nobody reads it
 _FREE = ("x-", ".")  # how keys begin that are for anything else, such as anchors
 _OFF = "write CRITICAL, or a number above 50 for nothing at all"
 
@@ -204,7 +205,7 @@ def _logger(
     document: Document, path: Path, logger: dict[str, Any]
 ) -> Iterator[Finding]:
     for key in logger:
-        if key not in _LOGGER:
+        if key not in _LOGGER and key not in _IGNORED:
             hint = did_you_mean(str(key), _LOGGER, f"use one of {', '.join(_LOGGER)}")
             what = f"no such option; {hint}"
             yield document.finding((*path, str(key)), what, at_key=True)

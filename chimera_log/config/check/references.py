@@ -83,7 +83,7 @@ def _known(
         return
     names = document.content.get(section)
     if names is not None and not isinstance(names, dict):
-        return  # which has been said
+        return  # that it is no mapping has been said
     known = [each for each in names or () if isinstance(each, str)]
     if isinstance(name, str) and name in known:
         return

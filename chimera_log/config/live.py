@@ -1,0 +1,106 @@
+"""
+What is configured in this process, and the levels that were changed by hand.
+
+Loading, reloading and changing levels take turns.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import os
+import time
+from contextlib import suppress
+
+from chimera_log.config import hooks, swap
+from chimera_log.config.building import build
+from chimera_log.config.check import check
+from chimera_log.config.findings import ERROR, Refusal
+from chimera_log.config.levels import Levels, level_number
+from chimera_log.native import RLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from chimera_log.config.document import Document
+
+LOGGER = "chimera_log.config"  # which tells what became of a reload
+_log = logging.getLogger(LOGGER)
+
+lock = RLock()  # whoever changes the configuration holds it
+levels = Levels()
+_running = swap.NOTHING
+
+
+def apply(document: Document, *, again: bool = False) -> None:
+    """
+    Have logging work as *document* says; one that cannot work changes nothing.
+
+    Args:
+        document: The configuration.
+        again: Whether it is the one that holds, as it is now: loggers that it does not
+            name stay as they are.
+
+    Raises:
+        ConfigError: If it cannot work, for each reason that was found.
+    """
+    global _running  # noqa: PLW0603  logging is the process's
+    content = document.copy()
+    with lock:
+        wrong = [each for each in check(document) if each.severity == ERROR]
+        if wrong:
+            raise Refusal(wrong)
+        if content.get("incremental"):  # changes levels only, and names nothing
+            logging.config.dictConfig(content)
+            return
+        parts = build(document.having(content), _running.parts)
+        _running = swap.swap(content, parts, _running, again=again)
+        levels.apply_again()
+    # `disable_existing_loggers` silences what existed, these included.
+    for name in ("py.warnings", "asyncio", hooks.LOGGER, LOGGER):
+        logging.getLogger(name).disabled = False
+
+
+def change_level(name: str, level: str | int | None, seconds: float | None) -> None:
+    """
+    Have logger *name* use *level* for a while, as `set_level` says.
+
+    Raises:
+        ConfigError: If *level* is none.
+    """
+    number = None if level is None else level_number("level", level)
+    with lock:
+        if number is None:
+            levels.end(name)
+        else:
+            until = float("inf") if seconds is None else time.monotonic() + seconds
+            levels.set(name, number, until)
+    is_set = "as configured" if number is None else logging.getLevelName(number)
+    context = {"logger": name or "root", "level": is_set, "for_seconds": seconds}
+    tell("logging_level_set", context)
+
+
+def end_levels() -> float | None:
+    """End what is due; return the seconds until the next one is, if any will be."""
+    with lock:
+        now = time.monotonic()
+        ended = levels.end_due(now)
+        pause = levels.next_due(now)
+    for name in ended:
+        tell("logging_level_set", {"logger": name or "root", "level": "as configured"})
+    return pause
+
+
+def tell(event: str, context: dict[str, Any], *, is_error: bool = False) -> None:
+    """Log what became of the configuration, through whatever is configured now."""
+    level = logging.ERROR if is_error else logging.INFO
+    with suppress(Exception):  # a foreign handler's
+        _log.log(level, event, extra={"context": context})
+
+
+if hasattr(os, "register_at_fork"):
+    # A child is not born while its parent's logging is half exchanged.
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+    )
