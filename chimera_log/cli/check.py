@@ -14,15 +14,16 @@ from pathlib import Path
 
 from chimera_log.cli.terminal import printable
 from chimera_log.config.check import check
+from chimera_log.config.effective import files_of, read_all
 from chimera_log.config.findings import ERROR, Refusal, as_github, as_json, excerpt
-from chimera_log.config.reading import read
-from chimera_log.config.sources import find
+from chimera_log.config.sources import find, of_overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
+    from chimera_log.config.document import Document
     from chimera_log.config.findings import Finding
 
 _FOUND = 1
@@ -61,14 +62,15 @@ def run(given: argparse.Namespace) -> int:
     code = 0
     for file in given.files or [find(None)]:
         try:
-            document = read(Path(file))
+            document = _document(Path(file))
         except Refusal as refusal:
             if isinstance(refusal.__cause__, OSError):
                 print(f"chimera-log: {printable(str(refusal))}", file=sys.stderr)
                 code = _UNREADABLE
                 continue
             findings += refusal.findings
-            texts.setdefault(str(file), _text(file))
+            texts.update({each.place.source: "" for each in refusal.findings})
+            texts.update({source: _text(source) for source in texts})
             continue
         texts.update(document.texts)
         with _as_the_service_does():
@@ -96,6 +98,12 @@ def _point(finding: Finding, texts: Mapping[str, str]) -> None:
     before = printable(line[: column - 1])
     print(f"{finding.place.line:>5} | {printable(line)}")
     print(f"{'':>5} | {'':>{len(before)}}^")
+
+
+def _document(path: Path) -> Document:
+    """Return the configuration at *path*, with what an environment lays over it."""
+    of = of_overlay(path)
+    return read_all(files_of(path) if of is None else [of[0], path])
 
 
 def _text(file: str | os.PathLike[str]) -> str:
