@@ -12,6 +12,7 @@ import gc
 import logging
 import logging.config
 import logging.handlers
+import queue
 import sys
 import threading
 from pathlib import Path
@@ -240,19 +241,21 @@ class TestGood:
 
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="3.12 names handlers")
     @pytest.mark.parametrize(
-        ("queue", "listener"),
+        ("waiting", "listener"),
         [
             ("queue.SimpleQueue", "logging.handlers.QueueListener"),
             ({"()": "queue.Queue", "maxsize": 5}, {"()": "builtins.list"}),
+            ("${QUEUE}", "ext://logging.handlers.QueueListener"),
+            (queue.Queue(), logging.handlers.QueueListener),
         ],
     )
-    def test_queue(self, queue: Any, listener: Any) -> None:
+    def test_queue(self, waiting: Any, listener: Any) -> None:
         """
         A queue handler is given a queue, a listener and the names of handlers.
         """
         handler = {
             "class": "logging.handlers.QueueHandler",
-            "queue": queue,
+            "queue": waiting,
             "listener": listener,
             "handlers": ["file"],
             "respect_handler_level": True,
