@@ -12,6 +12,7 @@ import gc
 import logging
 import logging.config
 import logging.handlers
+import queue
 import sys
 import threading
 from pathlib import Path
@@ -29,6 +30,7 @@ from chimera_log.config.findings import Finding, Refusal, dotted
 from chimera_log.config.reading import parse, read
 from chimera_log.options import ConfigError
 from tests.conftest import fewer_examples
+from tests.test_check_mistakes import mistakes
 from tests.test_config import BAD, GOOD, Bad, Recorder
 
 SHIPPED = Path(__file__).parent.parent / "logging.yaml"
@@ -36,12 +38,14 @@ SHIPPED = Path(__file__).parent.parent / "logging.yaml"
 
 def findings(text: str) -> list[Finding]:
     """Return what is found in the YAML *text*."""
-    return check(parse(text, "logging.yaml"))
+    return mistakes(parse(text, "logging.yaml"))
 
 
 def of_content(**content: Any) -> list[str]:
     """Return what is found in a program's own configuration, as lines."""
-    return [str(each) for each in check(Document({"version": 1, **content}, "config"))]
+    return [
+        str(each) for each in mistakes(Document({"version": 1, **content}, "config"))
+    ]
 
 
 def of_handler(**handler: Any) -> list[str]:
@@ -237,19 +241,21 @@ class TestGood:
 
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="3.12 names handlers")
     @pytest.mark.parametrize(
-        ("queue", "listener"),
+        ("waiting", "listener"),
         [
             ("queue.SimpleQueue", "logging.handlers.QueueListener"),
             ({"()": "queue.Queue", "maxsize": 5}, {"()": "builtins.list"}),
+            ("${QUEUE}", "ext://logging.handlers.QueueListener"),
+            (queue.Queue(), logging.handlers.QueueListener),
         ],
     )
-    def test_queue(self, queue: Any, listener: Any) -> None:
+    def test_queue(self, waiting: Any, listener: Any) -> None:
         """
         A queue handler is given a queue, a listener and the names of handlers.
         """
         handler = {
             "class": "logging.handlers.QueueHandler",
-            "queue": queue,
+            "queue": waiting,
             "listener": listener,
             "handlers": ["file"],
             "respect_handler_level": True,
@@ -597,7 +603,7 @@ class TestAnything:
         """
         Whatever stands anywhere, it is told in lines, or is in order.
         """
-        found = check(Document(content, "config"))
+        found = mistakes(Document(content, "config"))
 
         assert all("\n" not in str(each) for each in found)
         assert len(found) == len(set(found))
@@ -612,7 +618,7 @@ class TestAnything:
             document = parse(yaml.safe_dump({"x-a": 1, **content}), "logging.yaml")
         except (Refusal, yaml.YAMLError, UnicodeEncodeError):
             return  # what YAML cannot say
-        found = check(document)
+        found = mistakes(document)
 
         assert all(each.place.line or each.path == ("version",) for each in found)
 
@@ -813,7 +819,7 @@ def unreported(every: int) -> list[tuple[str, str]]:
     return [
         (dotted(path), how)
         for path, how, mutated in mutations(content)[::every]
-        if not check(Document(mutated, "config"))
+        if not mistakes(Document(mutated, "config"))
         and not is_harmless(path, mutated, before)
     ]
 
@@ -821,12 +827,12 @@ def unreported(every: int) -> list[tuple[str, str]]:
 def failing(monkeypatch: pytest.MonkeyPatch, every: int) -> list[tuple[str, str, str]]:
     """Return which of the *every*-th mutations of `STANDARD` fail, but are not found."""
     content = yaml.safe_load(STANDARD)
-    assert [] == check(Document(content, "config"))
+    assert [] == mistakes(Document(content, "config"))
     assert trouble_of(copy.deepcopy(content), monkeypatch) is None
     found = [
         (dotted(path), how, trouble)
         for path, how, mutated in mutations(content)[::every]
-        if not check(Document(mutated, "config"))
+        if not mistakes(Document(mutated, "config"))
         and (trouble := trouble_of(mutated, monkeypatch))
     ]
     gc.collect()  # what dictConfig had made, before it failed

@@ -100,6 +100,19 @@ class TestTwice:
 
 
 class TestNowhere:
+    @pytest.mark.parametrize("listed", ["console", "[consol]", "[[console]]", "5"])
+    def test_garbled(self, listed: str) -> None:
+        """
+        Where a list is wrong, nobody knows which handlers it leaves out.
+        """
+        text = f"""
+            handlers:
+              console: {{class: logging.StreamHandler}}
+            root: {{handlers: {listed}}}
+        """
+
+        assert [] == said(routes.findings, text)
+
     def test_unattached(self) -> None:
         """
         A handler that nobody lists gets nothing; its name is where that is said.

@@ -17,9 +17,10 @@ from chimera_log.cli import main
 from chimera_log.config import sources
 from chimera_log.config.findings import ERROR, Finding, Place, as_github, excerpt
 
-GOOD = "version: 1\n"
-BAD = "version: 1\nroot:\n  level: INOF\n"
-WORRYING = "version: 1\nroot:\n  propagate: false\n"
+REST = "disable_existing_loggers: false\nloggers: {}\n"
+GOOD = f"version: 1\n{REST}"
+BAD = f"version: 1\nroot:\n  level: INOF\n{REST}"
+WORRYING = f"version: 1\nroot:\n  propagate: false\n{REST}"
 SAID = "root.level: 'INOF' is no level; did you mean 'INFO'?"
 
 
@@ -119,7 +120,10 @@ class TestText:
         """
         A JSON file is checked like one in YAML.
         """
-        (folder / "logging.json").write_text('{"version": 1,\n\t"rooot": {}}')
+        (folder / "logging.json").write_text(
+            '{"version": 1,\n\t"rooot": {}, "disable_existing_loggers": false, '
+            '"loggers": {}}'
+        )
         assert 1 == main(["check", "logging.json"])
         out, _ = capsys.readouterr()
         assert out.startswith("logging.json:2:2: error rooot: no such section; ")
@@ -144,7 +148,7 @@ class TestTerminal:
         """
         What has no line has no arrow.
         """
-        (folder / "bad.yaml").write_text("{}")
+        (folder / "bad.yaml").write_text(REST)
         terminal = Terminal()
         monkeypatch.setattr(sys, "stdout", terminal)
         main(["check", "bad.yaml"])
@@ -202,7 +206,7 @@ class TestMachines:
         """
         main(["check", "--format=json", "good.yaml"])
         assert [] == json.loads(capsys.readouterr()[0])
-        (folder / "bad.yaml").write_text("{}")
+        (folder / "bad.yaml").write_text(REST)
         main(["check", "--format=json", "bad.yaml"])
         (found,) = json.loads(capsys.readouterr()[0])
         assert (None, None) == (found["line"], found["column"])
@@ -245,7 +249,8 @@ class TestImports:
             "import logging\nprint('imported')\nclass Own(logging.Handler): pass\n"
         )
         (folder / "own.yaml").write_text(
-            "version: 1\nhandlers: {own: {class: my_own_handlers.Own}}\n"
+            f"{GOOD}handlers: {{own: {{class: my_own_handlers.Own}}}}\n"
+            "root: {handlers: [own]}\n"
         )
         before = sys.path[:]
         assert 0 == main(["check", "own.yaml"])

@@ -21,12 +21,13 @@ from tests.logs import unchained
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "docs" / "LOGGING.md").read_text()
+FLAGS = re.DOTALL | re.MULTILINE
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 
 
 def blocks(text: str, language: str) -> list[str]:
     """Return the fenced blocks of *text* in *language*."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, FLAGS)
 
 
 def run(program: str, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -193,6 +194,22 @@ class TestGuide:
         assert "slow response" in events
         assert 11 == len(events)
         assert "audit_checkpoint" == last
+
+    def test_check(self, tmp_path: Path) -> None:
+        """
+        What `chimera-log check` prints of the file shown is what is shown.
+        """
+        (shown,) = re.findall(
+            r"^<!-- service.yaml -->\n```yaml\n(.*?)^```$", GUIDE, FLAGS
+        )
+        (printed,) = re.findall(
+            r"^<!-- what it prints -->\n```text\n(.*?)^```$", GUIDE, FLAGS
+        )
+        (command,) = [each for each in blocks(GUIDE, "sh") if "log check" in each]
+        (tmp_path / "service.yaml").write_text(shown)
+        done = shell(command, tmp_path)
+
+        assert (1, printed, "") == (done.returncode, done.stdout, done.stderr)
 
     def test_formatter_options_load(self, tmp_path: Path) -> None:
         """

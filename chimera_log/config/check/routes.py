@@ -144,6 +144,8 @@ def _nowhere(document: Document) -> Iterator[Finding]:
     named = set(_named(document))
     if "cfg://handlers" in named:  # whoever has all may use all
         return
+    if _is_garbled(document):  # nobody knows what was meant there
+        return
     for handler in parts(document, "handlers"):
         # Where it is unattached, a switch or a program attaches it.
         is_switched_on_later = outputs.maker(handler) == outputs.CLOUDWATCH
@@ -155,6 +157,17 @@ def _nowhere(document: Document) -> Iterator[Finding]:
                 severity=WARNING,
                 at_key=True,
             )
+
+
+def _is_garbled(document: Document) -> bool:
+    """Whether a logger's list of handlers is none, or names one that is not there."""
+    known = {each.name for each in parts(document, "handlers")}
+    return any(
+        not isinstance(listed, (list, tuple))
+        or any(not isinstance(each, str) or each not in known for each in listed)
+        for each in loggers(document)
+        if (listed := each.content.get("handlers")) is not None
+    )
 
 
 def _named(document: Document) -> Iterator[str]:
