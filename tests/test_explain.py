@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import chimera_log
 from chimera_log.cli import main
+from chimera_log.config import live, swap
 from chimera_log.config.document import Document
 from chimera_log.config.explain import level_named
 from chimera_log.config.explain.live import running
@@ -56,6 +57,7 @@ def fresh() -> None:
             handler.close()
     root.filters[:] = []
     root.setLevel(logging.WARNING)
+    live._running = swap.NOTHING
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +189,11 @@ def promised(found: Explanation, *answers: str) -> Counter[str]:
     return Counter(name for name, answer in ends if answer in answers)
 
 
+def by_loader(content: dict[str, Any]) -> None:
+    """Load *content* as our loader does."""
+    chimera_log.init_logging(content, capture_warnings=False, uncaught_exceptions=False)
+
+
 def logged(logger: str, level: int, **extra: Any) -> Counter[str]:
     """Log a record; return how often it came to each handler."""
     arrived.clear()
@@ -199,30 +206,37 @@ def logged(logger: str, level: int, **extra: Any) -> Counter[str]:
     st.sampled_from(["root", *LOGGERS, "a.x"]),
     st.sampled_from([5, 10, 15, 20, 30, 50]),
     st.sampled_from([0, 0, 0, 20]),
+    st.sampled_from([logging.config.dictConfig, by_loader]),
 )
 def test_explanation_is_the_truth(
-    content: dict[str, Any], logger: str, level: int, disable: int
+    content: dict[str, Any],
+    logger: str,
+    level: int,
+    disable: int,
+    load: Callable[[dict[str, Any]], None],
 ) -> None:
     """
-    The document, the logging that it makes, and what happens to a record agree.
+    The document, the logging that it makes, and what happens to a record agree, whoever
+    loads it.
     """
     fresh()
     document = Document({"version": 1, **content}, "config")
     document.content["disable_existing_loggers"] = False
-    logging.config.dictConfig(document.copy())
+    without_pytest()
+    load(document.copy())
     logging.disable(disable)
 
     by_file = explained(written(document)._replace(disable=disable), logger, level)
-    live = now(logger, level)
+    found = now(logger, level)
 
-    def without_resort(found: Explanation) -> Any:
-        return [each for each in found.ways if each[0] != "nobody has a handler"]
+    def without_resort(of: Explanation) -> Any:
+        return [each for each in of.ways if each[0] != "nobody has a handler"]
 
-    assert by_file.answer == live.answer
-    assert without_resort(by_file) == without_resort(live)
-    assert by_file._replace(ways=()) == live._replace(ways=())
-    assert promised(live, YES) == logged(logger, level)
-    assert promised(live, YES, MAYBE) == logged(logger, level, audit=True)
+    assert by_file.answer == found.answer
+    assert without_resort(by_file) == without_resort(found)
+    assert by_file._replace(ways=()) == found._replace(ways=())
+    assert promised(found, YES) == logged(logger, level)
+    assert promised(found, YES, MAYBE) == logged(logger, level, audit=True)
 
 
 class TestLogger:
@@ -256,6 +270,33 @@ class TestLogger:
 
         assert () == found.stops
         assert "NOTSET, since no logger sets one" in told(found)
+
+    @BOTH
+    def test_references(self, explain: Callable[..., Explanation]) -> None:
+        """
+        What ``cfg://`` and ``ext://`` name is looked up.
+        """
+        found = explain(
+            {
+                "settings": {"level": "ERROR", "outputs": ["kept"]},
+                "handlers": {"kept": {"class": HERE, "level": "ext://logging.ERROR"}},
+                "loggers": {"a": {"level": "cfg://settings.level"}},
+                "root": {"handlers": "cfg://settings.outputs"},
+            }
+        )
+
+        assert ("a", logging.ERROR) == (found.set_by, way(found).handler.level)
+
+    def test_reference_to_nothing(self) -> None:
+        """
+        One that leads nowhere, or to itself, is no answer, and no accident.
+        """
+        content = {
+            "x": "cfg://x",
+            "root": {"handlers": "cfg://y", "filters": "cfg://x"},
+        }
+
+        assert NO == by_document(content).answer
 
     @BOTH
     def test_filter(self, explain: Callable[..., Explanation]) -> None:

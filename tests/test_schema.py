@@ -4,6 +4,7 @@ The JSON Schema knows what the classes take, and agrees with what checks a file.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -18,6 +19,8 @@ from jsonschema import Draft7Validator
 import chimera_log
 from chimera_log import options
 from chimera_log.cli import main
+from chimera_log.config.check import check
+from chimera_log.config.document import Document
 from chimera_log.config.schema import HANDLERS, documented, schema
 from chimera_log.config.schema.stdlib import REQUIRED, STDLIB
 from chimera_log.config.schema.values import DURATION, SIZE, value_of
@@ -367,6 +370,41 @@ def test_no_false_alarm(kind: str) -> None:
     ]
 
     assert [] == alarms
+
+
+def places_in(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths of all that is in *content*."""
+    inner = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
+    found = [path] if path else []
+    for key, value in inner:
+        found += places_in(value, (*path, key))
+    return found
+
+
+SHIPPED: dict[str, Any] = yaml.safe_load(PACKAGED.read_text())
+
+
+@given(st.sampled_from(places_in(SHIPPED)), st.sampled_from(VALUES))
+def test_refuses_what_check_refuses(path: tuple[Any, ...], value: Any) -> None:
+    """
+    Whatever one value of the shipped file is exchanged for: an editor underlines nothing
+    that `check` finds right.
+    """
+    content = copy.deepcopy(SHIPPED)
+    *outer, last = path
+    around: Any = content
+    for key in outer:
+        around = around[key]
+    around[last] = value
+
+    if not VALIDATOR.is_valid(as_json(content)):
+        assert [] != check(Document(content, "config"))
 
 
 class TestDocumented:

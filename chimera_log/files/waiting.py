@@ -102,10 +102,11 @@ class WaitingLines(RotatedFile):
 
     def _write_first(self) -> None:
         """Write the lines that wait longest; what is written waits no more."""
-        self._settle()  # if a signal handler raised amid the last write
-        if not self._waiting:
-            return
-        self._batch = self._fitting()
+        if self._taken:  # a signal handler raised amid the last write
+            self._settle()
+            if not self._waiting:
+                return
+        self._batch = 1 if len(self._waiting) == 1 else self._fitting()
         lines = self._gathered()
         try:
             self._write(lines)
@@ -124,12 +125,15 @@ class WaitingLines(RotatedFile):
             return
         count, size = self._batch, self._wanted
         take_all(self._waiting, count, self._taken)
-        retried = min(count, self._late)
-        self._late -= retried
-        self._counts["retried"] += retried
-        self._counts["written"] += count
-        self._counts["bytes"] += size
-        self._counts["unlocked"] += count * (self._is_regular and not self._is_locked)
+        counts = self._counts
+        counts["written"] += count
+        counts["bytes"] += size
+        if self._late:
+            retried = min(count, self._late)
+            self._late -= retried
+            counts["retried"] += retried
+        if self._is_regular and not self._is_locked:
+            counts["unlocked"] += count
         self._on_written()
 
     def _fitting(self) -> int:

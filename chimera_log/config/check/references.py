@@ -43,7 +43,7 @@ def findings(document: Document) -> Iterator[Finding]:
         return
     for part in parts(document, "handlers"):
         formatter = part.content.get("formatter")
-        if formatter:
+        if formatter is not None and formatter != "":  # which dictConfig passes over
             path = (*part.path, "formatter")
             yield from _known(document, path, "formatters", formatter)
         yield from _list(document, part, "filters")

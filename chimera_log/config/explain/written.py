@@ -1,5 +1,5 @@
 """
-The tree that a configuration would make.  Nothing is built, opened or imported.
+The tree that a configuration would make.  Nothing is built or opened.
 
 Of a class that nobody knows its options tell: handlers that ``target`` or ``handlers``
 name are behind it.
@@ -8,7 +8,9 @@ name are behind it.
 from __future__ import annotations
 
 import logging
+import logging.config
 import os
+from contextlib import suppress
 
 from chimera_log.config.check.parts import Part, listed, parts
 from chimera_log.config.explain import ends
@@ -48,7 +50,26 @@ def written(document: Document) -> Tree:
             "True: it changes the levels of what runs, and only the service can tell "
             "where its records go; call chimera_log.explain there",
         )
-    return _Reader(document).tree()
+    return _Reader(document.having(_looked_up(document))).tree()
+
+
+def _looked_up(document: Document) -> dict[str, Any]:
+    """Return the content of *document* with what ``cfg://`` names in its place."""
+    reader = logging.config.BaseConfigurator(document.copy())
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: read(inner) for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [read(inner) for inner in value]
+        if isinstance(value, str) and value.startswith("cfg://"):
+            # It leads nowhere, or to itself: that is told by check.
+            with suppress(Exception):
+                return reader.convert(value)
+        return value
+
+    content: dict[str, Any] = read(document.copy())
+    return content
 
 
 class _Reader:
@@ -90,7 +111,10 @@ class _Reader:
         level = part.content.get("level")
         if level is None:
             return otherwise
-        number = logging.getLevelName(level) if isinstance(level, str) else level
+        number = level
+        if isinstance(level, str):
+            constant = level.removeprefix("ext://logging.")
+            number = logging.getLevelName(constant)
         if isinstance(number, bool) or not isinstance(number, int):
             hint = did_you_mean(str(level).upper(), LEVELS)
             raise self._document.error(

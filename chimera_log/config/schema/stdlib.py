@@ -9,6 +9,7 @@ from __future__ import annotations
 from chimera_log.config.schema.values import (
     ANYTHING,
     COUNT,
+    FILE,
     FLAG,
     REFERENCE,
     TEXT,
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 _OR_NULL: Schema = {"type": "null"}
 _LEVEL: Schema = {"$ref": "#/definitions/level"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-_FILE: dict[str, Schema] = {
-    "filename": TEXT,
+_FILE_OPTIONS: dict[str, Schema] = {
+    "filename": FILE,
     "mode": {"anyOf": [{"type": "string", "pattern": r"^[awxt+]+$|\$\{"}]},
     "encoding": _TEXT_OR_NULL,
     "delay": FLAG,
     "errors": _TEXT_OR_NULL,
 }
-_FILE_OF_TIME = {name: each for name, each in _FILE.items() if name != "mode"}
+_FILE_OF_TIME = {name: each for name, each in _FILE_OPTIONS.items() if name != "mode"}
 _PLACE: dict[str, Schema] = {
     "host": TEXT,
     "port": {"anyOf": [*COUNT["anyOf"], _OR_NULL]},
@@ -42,10 +43,10 @@ _PLACE: dict[str, Schema] = {
 STDLIB: dict[str, dict[str, Schema]] = {
     "logging.NullHandler": {},
     "logging.StreamHandler": {"stream": REFERENCE},
-    "logging.FileHandler": _FILE,
-    "logging.handlers.WatchedFileHandler": _FILE,
+    "logging.FileHandler": _FILE_OPTIONS,
+    "logging.handlers.WatchedFileHandler": _FILE_OPTIONS,
     "logging.handlers.RotatingFileHandler": {
-        **_FILE,
+        **_FILE_OPTIONS,
         "maxBytes": COUNT,
         "backupCount": COUNT,
     },
@@ -60,7 +61,7 @@ STDLIB: dict[str, dict[str, Schema]] = {
                 }
             ]
         },
-        "interval": COUNT,
+        "interval": {"anyOf": [{"type": "integer", "minimum": 1}, *COUNT["anyOf"][1:]]},
         "backupCount": COUNT,
         "utc": FLAG,
         "atTime": REFERENCE,

@@ -63,6 +63,7 @@ DURATION: Schema = {
     ],
 }
 TEXT: Schema = {"type": "string"}
+FILE: Schema = {"type": "string", "pattern": r"^[^\x00]+$"}
 TEXTS: Schema = {
     "anyOf": [
         {"type": "array", "items": TEXT},
@@ -125,6 +126,7 @@ _BY_NAME: dict[str, Schema] = {
         ]
     },
     "delay": one_of([True]),
+    "filename": FILE,
     "compression": one_of(COMPRESSIONS),
     "keep_gil": one_of(["auto", "never"]),
     "log_group_class": one_of([*CLASSES, None]),
