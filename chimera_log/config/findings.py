@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ERROR = "error"  # logging would not work, or not as it is written
 WARNING = "warning"  # it works, and may surprise
-_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what ends a line in YAML
+LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what ends a line in YAML
 
 
 class Place(NamedTuple):
@@ -84,7 +84,7 @@ def excerpt(finding: Finding, texts: Mapping[str, str]) -> tuple[str, int] | Non
         texts: The text of each source.
     """
     place = finding.place
-    lines = _BREAK.split(texts.get(place.source, ""))
+    lines = LINE_BREAK.split(texts.get(place.source, ""))
     if not 0 < place.line <= len(lines):
         return None
     return lines[place.line - 1], place.column

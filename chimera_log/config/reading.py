@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chimera_log.config.document import Document, Node
-from chimera_log.config.findings import ERROR, Finding, Place, Refusal
+from chimera_log.config.findings import ERROR, LINE_BREAK, Finding, Place, Refusal
 from chimera_log.config.sources import CONFIG_VARIABLE
 
 TYPE_CHECKING = False
@@ -70,11 +70,8 @@ def parse(text: str, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name)
-        raise _refusal(
-            place,
-            f"is no YAML: {error.problem}; indent with spaces, and quote "
-            "a value that starts with one of @ ` % { [ or holds ': '",
-        ) from error
+        remedy = _remedy(str(error.problem), text, place)
+        raise _refusal(place, f"is no YAML: {error.problem}; {remedy}") from error
     except Exception as error:  # PyYAML lets through what its constructors raise
         words = str(error) if isinstance(error, ValueError) else repr(error)
         reason = " ".join(words.split())
@@ -131,6 +128,25 @@ def typed(text: str) -> Any:
     if kind not in {"bool", "float", "int", "null"}:
         return text
     return loader.construct_object(yaml.ScalarNode(tag, text))
+
+
+def _remedy(problem: str, text: str, place: Place) -> str:
+    """Return what to do about *problem* at *place*, as far as that can be told."""
+    lines = ["", *LINE_BREAK.split(text)]
+    line = "".join(lines[place.line : place.line + 1])
+    letter = line[place.column - 1 : place.column]
+    if letter == "\t":
+        return "indent with spaces, not with tabs"
+    if letter in {"@", "`", "%"}:
+        return f"quote a value that starts with {letter}"
+    if "constructor for the tag" in problem:
+        return "remove the tag, which plain YAML does not know"
+    if problem.startswith("mapping values"):
+        return "quote a value that holds ': '"
+    return (
+        "give what belongs together the same indentation, in spaces, and close each "
+        "bracket and quote"
+    )
 
 
 def _as_yaml(json_text: str, name: str) -> Document:
