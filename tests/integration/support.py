@@ -62,7 +62,7 @@ class Done(NamedTuple):
 
 
 def run_python(
-    script: str, directory: Path, *, patience: float = PATIENCE, **variables: str
+    script: str, directory: Path, patience: float = PATIENCE, /, **variables: str
 ) -> Done:
     """
     Run *script* in a child whose working and log directory is *directory*.

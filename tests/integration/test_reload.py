@@ -160,7 +160,7 @@ def busy(directory: Path, reloads: int, records: int, how: str) -> dict[str, Any
     done = run_python(
         script,
         directory,
-        patience=PATIENCE + records / 100,  # a hundred a second, on a busy machine
+        PATIENCE + records / 100,  # a hundred a second, on a busy machine
         COVERAGE_PROCESS_CONFIG="",
         **keys,
     )
