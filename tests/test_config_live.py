@@ -4,13 +4,15 @@ Configured again, logging changes in one step, and loses nothing.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import logging
 import logging.handlers
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 
@@ -29,7 +31,7 @@ from tests.conftest import record
 from tests.test_config import Recorder, of_name, ours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ROOT = logging.getLogger()
@@ -61,6 +63,31 @@ class Fussy(Recorder):
         raise ValueError("close")
 
 
+class Rude(Recorder):
+    """Raises when it is given its name, or does something else then."""
+
+    made: ClassVar[list[Rude]] = []
+    when_named: ClassVar[Callable[[], object]]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.made.append(self)
+
+    def set_name(self, name: str) -> None:
+        """Take the name, if that is what there is to do."""
+        type(self).when_named()
+        super().set_name(name)
+
+
+def fail(error: BaseException) -> Callable[[], NoReturn]:
+    """Return what raises *error*."""
+
+    def raising() -> NoReturn:
+        raise error
+
+    return raising
+
+
 @pytest.fixture(autouse=True)
 def _no_traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget what a test configured."""
@@ -68,6 +95,8 @@ def _no_traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(live, "levels", Levels())
     monkeypatch.setattr(reloading, "_request", None)
     monkeypatch.setattr(reloading, "_watch", None)
+    Rude.made.clear()
+    Rude.when_named = lambda: None
     yield
     reloading._watch = None
     reloading._worker.stop(10)
@@ -200,6 +229,41 @@ class TestReuse:
 
         assert before != ours()
 
+    @pytest.mark.parametrize("key", ["class", "()"])
+    def test_stream_by_default(self, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        So is the one that a console uses if none is named.
+        """
+        given = config(
+            a={key: "logging.StreamHandler"}, b={"class": "chimera_log.StreamHandler"}
+        )
+        init_logging(given)
+        before = ours()
+        init_logging(given)
+        assert before == ours()
+
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        init_logging(given)
+        assert [sys.stderr] * 2 == [each.stream for each in ours()]  # type: ignore[attr-defined]
+
+    def test_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A trail whose key is another one by now is made anew.
+        """
+        trail = {
+            "class": "chimera_log.AuditFileHandler",
+            "filename": str(tmp_path / "t.log"),
+            "key_env": "TRAIL_KEY",
+        }
+        found = []
+        for key in ("a" * 32, "a" * 32, "b" * 32):
+            monkeypatch.setenv("TRAIL_KEY", key)
+            init_logging(config(a=trail))
+            found += ours()
+
+        assert found[0] is found[1] is not found[2]
+        assert "a" * 32 not in str(live._running)
+
     def test_closed_by_others(self) -> None:
         """
         A handler that somebody closed is not used again.
@@ -292,6 +356,115 @@ class TestFailure:
         assert ([before], [True]) == (ours(), [each.closed for each in made])
         assert not before.closed
 
+    @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+    def test_cannot_be_applied(self, error: BaseException) -> None:
+        """
+        Where a foreign class fails amid the exchange, all is as it was.
+        """
+        given = config(a=RECORDER, b={"class": f"{__name__}.Rude"})
+        given["loggers"] = {"engine": {"level": "INFO", "handlers": ["a"]}}
+        init_logging(given)
+        before, engine = ours(), log.handlers
+        set_level("rpc", "DEBUG", for_=10)
+        Rude.when_named = fail(error)
+        changed = config(
+            a={**RECORDER, "level": "INFO"}, b={"class": f"{__name__}.Rude", "c": 1}
+        )
+        changed["root"]["level"] = "ERROR"
+        changed["loggers"] = {"rpc": {"level": "ERROR"}}
+        with pytest.raises(
+            KeyboardInterrupt if type(error) is KeyboardInterrupt else ConfigError,
+            match=r"^$|^config: cannot be applied: ValueError: no; see what",
+        ):
+            init_logging(changed)
+
+        assert (before, engine) == (ours(), log.handlers)
+        assert (logging.INFO, logging.INFO) == (ROOT.level, log.level)
+        assert {"rpc"} == set(live.levels.overrides)
+        assert logging.DEBUG == logging.getLogger("rpc").level
+        assert [False, True] == [each.closed for each in Rude.made]
+        named = vars(logging)["_handlers"]
+        assert before == [named["a"], named["b"]]
+        Rude.when_named = lambda: None
+        init_logging(given)
+        assert before == ours()
+        set_level("rpc", None)
+
+    def test_one_that_runs(self) -> None:
+        """
+        A function may return a handler that runs, which nobody closes then.
+        """
+        one = Recorder()
+        given = config(a={"()": lambda: one})
+        init_logging(given)
+        given["handlers"]["a"]["()"] = lambda: one
+        given["handlers"]["b"] = {"class": f"{__name__}.Refusing"}
+        with pytest.raises(ConfigError, match=r"handlers\.b"):
+            init_logging(given)
+        assert not one.closed
+
+        del given["handlers"]["b"]
+        init_logging(given)
+        assert ([one], False) == (ours(), one.closed)
+
+    def test_one_that_names_itself(self) -> None:
+        """
+        It takes no name from a handler that runs.
+        """
+        init_logging(config(a=RECORDER))
+        before = of_name("a")
+
+        def make() -> Recorder:
+            found = Recorder()
+            found.name = "a"
+            return found
+
+        for other in ({"class": f"{__name__}.Refusing"}, RECORDER):
+            given = config(**{"0": {"()": make}, "a": RECORDER, "b": other})
+            with contextlib.suppress(ConfigError):
+                init_logging(given)
+            assert before is of_name("a")
+            assert before is vars(logging)["_handlers"]["a"]
+        assert ["0", "a", "b"] == [each.name for each in ours()]
+
+    def test_incremental(self) -> None:
+        """
+        An incremental configuration changes what there is, and nothing if that is not.
+        """
+        init_logging(config(a=RECORDER))
+        given = {
+            "version": 1,
+            "incremental": True,
+            "handlers": {"a": {"level": "ERROR"}, "b": {"level": "ERROR"}},
+        }
+        with pytest.raises(ConfigError, match=r"handlers\.b: is no handler that there"):
+            init_logging(given)
+        assert logging.NOTSET == of_name("a").level
+
+    def test_amid_another(self) -> None:
+        """
+        What a constructor or a signal handler loads meanwhile holds, and the other not.
+        """
+        inner = config(b=RECORDER)
+
+        class Loading(Recorder):
+            """Configures logging when it is made."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                init_logging(inner)
+
+        with pytest.raises(ConfigError, match=r"was loaded while something else was"):
+            init_logging(config(a={"()": Loading}))
+        assert ["b"] == [each.name for each in ours()]
+
+        found: list[bool] = []
+        init_logging(config(a={"class": f"{__name__}.Rude"}))
+        Rude.when_named = lambda: found.append(reload())
+        init_logging(config(a={"class": f"{__name__}.Rude", "b": 1}))
+        assert [False] == list(set(found))
+        assert [Rude.made[-1]] == ours() or Rude.made[1:2] == ours()
+
     def test_in_our_words(self) -> None:
         """
         An error that names an option is located there.
@@ -362,6 +535,137 @@ class TestSwap:
         assert (["one"], ["one"]) == (foreign.events, of_name("a").events)
         assert plain not in ROOT.handlers
         assert not foreign.closed
+
+    def test_what_others_gave(self, file: Path) -> None:
+        """
+        What the program gave to a configured logger since stays when it is reloaded.
+        """
+        file.write_text(FILE.format(level="INFO") + "loggers: {rpc: {}, bot: {}}\n")
+        reload()
+        rpc, bot = logging.getLogger("rpc"), logging.getLogger("bot")
+        some, foreign = logging.Filter("rpc"), Foreign()
+        for logger in (ROOT, rpc, bot):
+            logger.addFilter(some)
+            logger.addHandler(foreign)
+        file.write_text(FILE.format(level="DEBUG") + "loggers: {rpc: {level: INFO}}\n")
+
+        assert reload()
+        for logger in (ROOT, rpc, bot):
+            assert [some] == logger.filters
+            assert foreign in logger.handlers
+            logger.removeFilter(some)
+            logger.removeHandler(foreign)
+        assert not foreign.closed
+
+    def test_filters(self) -> None:
+        """
+        Filters are exchanged for their successors, and do not heap up.
+        """
+        given = config(a=RECORDER)
+        given["filters"] = {"some": {"name": "bot"}}
+        given["root"]["filters"] = ["some"]
+        for name in ("bot", "rpc"):
+            given["filters"]["some"]["name"] = name
+            init_logging(given)
+        (found,) = ROOT.filters
+        assert "rpc" == found.name  # type: ignore[union-attr]
+        given["root"]["filters"] = []
+        init_logging(given)
+        assert [] == ROOT.filters
+
+    def test_interrupted(self) -> None:
+        """
+        A Ctrl-C while one is closed keeps none open, and none is forgotten.
+        """
+
+        class Stuck(Recorder):
+            """Is interrupted when it is closed."""
+
+            def close(self) -> None:
+                """Wait in vain."""
+                super().close()
+                raise KeyboardInterrupt
+
+        given = config(a=RECORDER, b={"()": Stuck}, c=RECORDER)
+        init_logging(given)
+        before: Any = ours()
+        with pytest.raises(KeyboardInterrupt):
+            init_logging(config(d=RECORDER))
+        assert [True] * 3 == [each.closed for each in before]
+        assert ["d"] == [each.name for each in ours()]
+        last = of_name("d")
+        init_logging(config(d=RECORDER))
+        assert last is of_name("d")
+
+    def test_foreign_method(self) -> None:
+        """
+        A foreign handler may have a method that is called as one of ours.
+        """
+
+        class Other(Recorder):
+            """Means something else by it."""
+
+            def succeed(self) -> None:
+                """Do nothing."""
+
+        for level in ("INFO", "DEBUG"):
+            init_logging(config(a={"()": Other, "level": level}))
+        assert logging.DEBUG == of_name("a").level
+
+    def test_back_again(self) -> None:
+        """
+        A handler that a function hands out again works again.
+        """
+        one, two = Recorder(), Recorder()
+        for each in (one, two, one):
+            init_logging(config(a={"()": lambda each=each: each}))
+        log.info("event")
+        assert ["event"] == one.events
+
+    def test_root_by_name(self) -> None:
+        """
+        The root may be configured as a logger of that name; its section has the last
+        word.
+        """
+        foreign = Foreign()
+        ROOT.addHandler(foreign)
+        given = config(a=RECORDER)
+        given["loggers"] = {"root": {**given.pop("root"), "propagate": False}}
+        init_logging(given)
+        assert logging.INFO == ROOT.level
+        given["root"] = {"level": "ERROR"}
+        init_logging(given)
+
+        assert logging.ERROR == ROOT.level
+        assert foreign in ROOT.handlers
+        assert ["a"] == [each.name for each in ours()]
+        assert ROOT.propagate
+
+    def test_propagating(self) -> None:
+        """
+        A logger propagates before its handlers go, and until others have come.
+        """
+        seen: list[tuple[bool, int]] = []
+
+        class Asking(logging.Logger):
+            """Remembers what it was in between."""
+
+            def __setattr__(self, name: str, value: Any) -> None:
+                super().__setattr__(name, value)
+                seen.append((self.propagate, len(self.handlers)))
+
+        given = config(a=RECORDER)
+        own = {"engine": {"handlers": ["a"], "propagate": False}}
+        log.__class__ = Asking
+        try:
+            for loggers in ({}, own, {"engine": {"propagate": True}}, own, {}):
+                given["loggers"] = loggers
+                init_logging(given)
+        finally:
+            log.__class__ = logging.Logger
+
+        assert seen
+        assert (False, 0) not in seen
 
     def test_of_another_loader(self) -> None:
         """
@@ -711,6 +1015,52 @@ class TestSetLevel:
         clock[0] += 10
         reloading._work()
         assert logging.ERROR == ROOT.level
+
+    def test_of_a_logger_that_is_not_configured(
+        self, file: Path, clock: list[float]
+    ) -> None:
+        """
+        So it is with loggers of which the file says nothing.
+        """
+        assert file.exists()
+        rpc, bot = logging.getLogger("rpc"), logging.getLogger("bot")
+        set_level("rpc", "DEBUG", for_=10)
+        set_level("bot", "DEBUG")
+        reload()
+        assert (logging.DEBUG, logging.NOTSET) == (rpc.level, bot.level)
+        clock[0] += 10
+        reloading._work()
+        assert logging.NOTSET == rpc.level
+
+    @pytest.mark.usefixtures("clock")
+    def test_without_a_gap(self, file: Path) -> None:
+        """
+        One that holds for a while holds all the time that a reload takes.
+        """
+        file.write_text(
+            FILE.format(level="INFO") + "loggers: {engine: {level: INFO}}\n"
+        )
+        reload()
+        set_level("engine", "DEBUG", for_=10)
+        seen: list[int] = []
+
+        class Asking(logging.Logger):
+            """Remembers what level it has."""
+
+            def __setattr__(self, name: str, value: Any) -> None:
+                super().__setattr__(name, value)
+                seen.append(self.level)
+
+        log.__class__ = Asking
+        try:
+            reload()
+        finally:
+            log.__class__ = logging.Logger
+        assert {logging.DEBUG} == set(seen)
+        log.setLevel("ERROR")  # by somebody else, and so it is over
+        reload()
+        assert logging.INFO == log.level
+        assert {} == live.levels.overrides
 
     def test_twice(self, clock: list[float]) -> None:
         """

@@ -13,6 +13,7 @@ import logging
 import logging.config
 import logging.handlers
 import os
+import sys
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from chimera_log.config.document import Document
@@ -65,11 +66,58 @@ def build(document: Document, running: Parts = NO_PARTS) -> Parts:
         ConfigError: If one cannot be made; those that were are closed again.
     """
     site = _Site(document, running)
+    names = _names_of(running)
     try:
         return site.build()
     except BaseException:
-        site.clear()
+        discard(site.parts, running)
         raise
+    finally:
+        _names().update(names)  # a handler that names itself took one
+
+
+def discard(parts: Parts, running: Parts) -> None:
+    """
+    Close the handlers of *parts* that nobody uses.
+
+    A function that makes handlers may return one that is at work.
+    """
+    names = _names_of(running)
+    used = {id(made.thing) for made in running.handlers.values()}
+    used |= {id(handler) for handler in attached()}
+    for made in reversed(parts.handlers.values()):
+        if id(made.thing) not in used:
+            with suppress(Exception):  # a foreign handler's
+                made.thing.close()
+    _names().update(names)
+
+
+def attached() -> list[logging.Handler]:
+    """Return the handlers that loggers have."""
+    return [handler for logger in loggers() for handler in logger.handlers]
+
+
+def loggers() -> list[logging.Logger]:
+    """Return all loggers there are, the root first."""
+    known = list(logging.Logger.manager.loggerDict.values())
+    found = [each for each in known if isinstance(each, logging.Logger)]
+    return [logging.getLogger(), *found]
+
+
+def _names() -> dict[str | None, logging.Handler]:
+    # Private, but there is no other way before Python 3.12.
+    names: dict[str | None, logging.Handler] = vars(logging)["_handlers"]
+    return names
+
+
+def _names_of(running: Parts) -> dict[str | None, logging.Handler]:
+    """Return the handlers that run, by their names; but for those that others closed."""
+    things = [made.thing for made in running.handlers.values()]
+    return {
+        each.name: each
+        for each in things
+        if isinstance(each, logging.Handler) and _names().get(each.name) is each
+    }
 
 
 class _Site:
@@ -92,7 +140,8 @@ class _Site:
                 for name, value in content.items()
             }
         )
-        self._parts = Parts({}, {}, {})
+        self._alive = {id(thing) for thing in _names_of(running).values()}
+        self.parts = Parts({}, {}, {})
         self._opening: list[tuple[str, logging.FileHandler]] = []
 
     def build(self) -> Parts:
@@ -108,14 +157,7 @@ class _Site:
             self._make_handler(name, wait=False)
         for name, handler in self._opening:
             self._open(name, handler)
-        return self._parts
-
-    def clear(self) -> None:
-        """Close the handlers that were made here."""
-        for name, made in reversed(self._parts.handlers.items()):
-            if made is not self._running.handlers.get(name):
-                with suppress(Exception):  # a foreign handler's
-                    made.thing.close()
+        return self.parts
 
     def _make_handler(self, name: str, *, wait: bool) -> bool:
         """Make handler *name*; whether that was done, or must *wait*."""
@@ -129,11 +171,15 @@ class _Site:
 
     def _make(self, make: Callable[[Any], Any], section: str, name: str) -> None:
         known: Made | None = getattr(self._running, section).get(name)
-        parts: dict[str, Made] = getattr(self._parts, section)
+        parts: dict[str, Made] = getattr(self.parts, section)
         trial = self._trial.config[section]
         try:
             recipe = self._recipe(section, name)
-            if known is not None and known.recipe == recipe and _is_alive(known.thing):
+            if (
+                known is not None
+                and known.recipe == recipe
+                and self._lives(known.thing)
+            ):
                 parts[name] = known
             else:
                 is_late = section == "handlers" and self._opens_a_file(trial[name])
@@ -146,22 +192,40 @@ class _Site:
             raise self._explained((section, name), error) from error
         trial[name] = parts[name].thing
 
+    def _lives(self, thing: object) -> bool:
+        """Whether nobody closed *thing*, if it is a handler."""
+        return not isinstance(thing, logging.Handler) or id(thing) in self._alive
+
     def _recipe(self, section: str, name: str) -> Any:
         """Return what decides how a part behaves, to be compared."""
         part = self._content[section][name]
         ingredients = [section, self._comparable(part)]
         if section == "handlers":
-            ingredients.append(_here())
-            formatter = self._parts.formatters.get(part.get("formatter"))
+            ingredients += [_here(), *self._surroundings(part)]
+            formatter = self.parts.formatters.get(part.get("formatter"))
             ingredients.append(formatter and formatter.recipe)
             ingredients += [
-                self._parts.filters[each].recipe
+                self.parts.filters[each].recipe
                 for each in part.get("filters") or ()
                 if isinstance(each, str)
             ]
             if any(key in part for key in _REFERENCES):
                 ingredients.append(self._everything())
         return ingredients
+
+    def _surroundings(self, part: dict[str, Any]) -> Iterator[Any]:
+        """Yield what a handler takes from the process when it is made."""
+        if "stream" not in part:
+            kind = self._kind(part, "class") or self._kind(part, "()")
+            if isinstance(kind, type) and issubclass(kind, logging.StreamHandler):
+                yield _Same(sys.stderr)
+        if isinstance(part.get("key_env"), str):
+            # Not the secret itself, which need not be here as well.
+            yield hash(os.environ.get(part["key_env"]))
+
+    def _kind(self, part: dict[str, Any], key: str) -> Any:
+        named = part.get(key)
+        return self._trial.resolve(named) if isinstance(named, str) else named
 
     def _everything(self) -> Any:
         return [self._comparable(self._content[section]) for section in _SECTIONS]
@@ -181,9 +245,7 @@ class _Site:
 
     def _opens_a_file(self, part: dict[str, Any]) -> bool:
         """Whether making *part* would open a file, and that can be done later."""
-        named = part.get("class")
-        kind = self._trial.resolve(named) if isinstance(named, str) else named
-        return kind in _OPENING and not part.get("delay")
+        return self._kind(part, "class") in _OPENING and not part.get("delay")
 
     def _open(self, name: str, handler: logging.FileHandler) -> None:
         try:
@@ -224,14 +286,6 @@ class _Same:
 
     def __hash__(self) -> int:
         return id(self._thing)
-
-
-def _is_alive(thing: object) -> bool:
-    """Whether nobody else closed *thing*, a handler that logging would know then."""
-    if not isinstance(thing, logging.Handler):
-        return True
-    # Private, but there is no other way before Python 3.12.
-    return vars(logging)["_handlers"].get(thing.name) is thing
 
 
 def _here() -> str | None:

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_FOR_GOOD = float("inf")
+
 
 def level_number(name: str, value: object) -> int:
     """
@@ -86,18 +88,35 @@ class Levels:
     def next_due(self, now: float) -> float | None:
         """Return the seconds until the next one ends, if any does."""
         soonest = min((each.until for each in self._overrides.values()), default=None)
-        if soonest is None or soonest == float("inf"):
+        if soonest is None or soonest == _FOR_GOOD:
             return None
         return max(soonest - now, 0.0)
 
-    def apply_again(self) -> None:
+    def configure(self, name: str, level: str | int) -> None:
         """
-        Lay those that end by themselves over a configuration that was just applied.
+        Have logger *name* use *level*, which a configuration says.
 
-        The others are forgotten: the file says what holds.
+        Where another one holds for a while, it goes on, and then returns to *level*.
         """
-        kept = self._overrides
-        self._overrides = {}
-        for name, each in kept.items():
-            if each.until != float("inf"):
-                self.set(name, each.level, each.until)
+        logger, number = logging.getLogger(name), level_number(name, level)
+        known = self._overrides.get(name)
+        if (
+            known is not None
+            and known.until != _FOR_GOOD
+            and known.level == logger.level
+        ):
+            self._overrides[name] = known._replace(before=number)
+            return
+        self._overrides.pop(name, None)
+        if logger.level != number:  # else all loggers would forget what is enabled
+            logger.setLevel(number)
+
+    def end_lasting(self) -> None:
+        """End those that do not end by themselves: a file says what holds."""
+        for name, each in list(self._overrides.items()):
+            if each.until == _FOR_GOOD:
+                self.end(name)
+
+    def restore(self, overrides: Mapping[str, Override]) -> None:
+        """Have *overrides* hold, as they did before; the loggers are not touched."""
+        self._overrides = dict(overrides)

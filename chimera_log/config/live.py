@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 
 from chimera_log.config import hooks, swap
-from chimera_log.config.building import build
+from chimera_log.config.building import build, discard
 from chimera_log.config.check import check
 from chimera_log.config.findings import ERROR, Refusal
 from chimera_log.config.levels import Levels, level_number
@@ -31,6 +31,7 @@ _log = logging.getLogger(LOGGER)
 lock = RLock()  # whoever changes the configuration holds it
 levels = Levels()
 _running = swap.NOTHING
+_is_exchanging = False  # whether the thread that holds the lock does
 
 
 def apply(document: Document, *, again: bool = False) -> None:
@@ -45,21 +46,57 @@ def apply(document: Document, *, again: bool = False) -> None:
     Raises:
         ConfigError: If it cannot work, for each reason that was found.
     """
-    global _running  # noqa: PLW0603  logging is the process's
     content = document.copy()
     with lock:
         wrong = [each for each in check(document) if each.severity == ERROR]
         if wrong:
             raise Refusal(wrong)
         if content.get("incremental"):  # changes levels only, and names nothing
-            logging.config.dictConfig(content)
+            _change_levels(document, content)
             return
-        parts = build(document.having(content), _running.parts)
-        _running = swap.swap(content, parts, _running, again=again)
-        levels.apply_again()
+        swap.close(_exchange(document, content, again=again))
     # `disable_existing_loggers` silences what existed, these included.
     for name in ("py.warnings", "asyncio", hooks.LOGGER, LOGGER):
         logging.getLogger(name).disabled = False
+
+
+def _exchange(
+    document: Document, content: dict[str, Any], *, again: bool
+) -> list[logging.Handler]:
+    """Have *content* run; return what ran before, and does not any more."""
+    global _is_exchanging, _running  # noqa: PLW0603  logging is the process's
+    before = _running
+    parts = build(document.having(content), before.parts)
+    if before is not _running or _is_exchanging:
+        # A handler's module may configure logging when it is imported, and a signal
+        # handler at any time.
+        discard(parts, _running.parts)
+        what = "was loaded while something else was, by this same thread; load it again"
+        raise document.error((), what)
+    _is_exchanging = True
+    try:
+        _running, going = swap.swap(content, parts, before, levels, again=again)
+    except BaseException as error:  # a foreign class's, or a signal handler's
+        discard(parts, before.parts)
+        if not isinstance(error, Exception):
+            raise
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        what = f"cannot be applied: {words}; see what the classes do that it names"
+        raise document.error((), what) from error
+    finally:
+        _is_exchanging = False
+    return going
+
+
+def _change_levels(document: Document, content: dict[str, Any]) -> None:
+    """Do what an incremental configuration says, which dictConfig does well."""
+    for name in content.get("handlers") or {}:
+        if vars(logging)["_handlers"].get(name) is None:
+            what = (
+                "is no handler that there is; an incremental configuration makes none"
+            )
+            raise document.error(("handlers", name), what, at_key=True)
+    logging.config.dictConfig(content)
 
 
 def change_level(name: str, level: str | int | None, seconds: float | None) -> None:

@@ -10,22 +10,26 @@ from __future__ import annotations
 
 import logging
 import weakref
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
-from chimera_log.config.building import NO_PARTS, Parts
+from chimera_log.config.building import NO_PARTS, Parts, attached, loggers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
+
+    from chimera_log.config.levels import Levels
 
 # Whose handlers on the root a configuration replaces, as dictConfig does with all:
 # what `logging.basicConfig`, an earlier configuration or AWS Lambda put there.  Those of
 # test runners, tracers and error trackers stay.
 _REPLACED = ("logging", "logging.handlers", "awslambdaric.bootstrap")
 _OURS = "chimera_log."
+# What is changed of a logger.
+_STATE = ("level", "propagate", "handlers", "filters", "disabled")
 
 
 class Running(NamedTuple):
@@ -39,49 +43,106 @@ NOTHING = Running(NO_PARTS, {})
 
 
 def swap(
-    content: dict[str, Any], parts: Parts, before: Running, *, again: bool = False
-) -> Running:
+    content: dict[str, Any],
+    parts: Parts,
+    before: Running,
+    levels: Levels,
+    *,
+    again: bool = False,
+) -> tuple[Running, list[logging.Handler]]:
     """
-    Have loggers work as *content* says, with *parts*, and close what is not used.
+    Have loggers work as *content* says, with *parts*; all of it, or nothing.
 
     Args:
         content: A configuration that was found to be right.
         parts: What was made of it.
         before: What the last call returned.
-        again: Whether the loggers that are not configured stay as they are.  Else they
-            are silenced or reset, as dictConfig has it for what is older than the
-            configuration; what was made since is not.
+        levels: Those that hold for a while go on.
+        again: Whether the loggers that are not configured stay as they are, and what
+            the program has given to the others since.  Else they are silenced or
+            reset, as dictConfig has it for what is older than the configuration.
 
     Returns:
-        What runs now.
+        What runs now, and the handlers that do not any more, to be closed.
     """
-    loggers = dict(content.get("loggers") or {})
-    if content.get("root"):
-        loggers[""] = content["root"]
-    now = Running(parts, loggers)
-    with _lock():
-        attached = _attached()
-        _exchange(now, before)
+    now = Running(parts, _loggers_in(content))
+    with _lock(), _all_or_nothing([*_things(parts), *_things(before.parts)], levels):
+        had = attached()
+        _exchange(now, before, levels, again=again)
         if not again:
-            _treat_existing(now, disable=content.get("disable_existing_loggers", True))
+            disable = content.get("disable_existing_loggers", True)
+            _treat_existing(now, levels, disable=disable)
+        levels.end_lasting()
         _rename(parts, before.parts)
-        staying = {id(each) for each in [*_attached(), *_things(parts)]}
+        staying = {id(each) for each in [*attached(), *_things(parts)]}
         going = {
             id(each): each
-            for each in [*attached, *_things(before.parts)]
+            for each in [*had, *_things(before.parts)]
             if id(each) not in staying
         }
     for name, made in before.parts.handlers.items():
         if name in parts.handlers and id(made.thing) in going:
-            heir = parts.handlers[name].thing
-            if hasattr(heir, "succeed"):
-                heir.succeed(made.thing)
-            # A thread may have taken the old list a moment ago, or wait for its lock.
-            for method in ("handle", "emit"):
-                vars(made.thing)[method] = _heir_of(made.thing, name, method)
-    # Not under that lock, which a handler's own thread might want before it ends.
-    _close(going.values())
-    return now
+            _succeed(made.thing, parts.handlers[name].thing, name)
+    return now, list(going.values())
+
+
+def close(handlers: Iterable[logging.Handler]) -> None:
+    """Close *handlers*, the newest first: it may hand its records to an older one."""
+    known: list[Any] = vars(logging)["_handlerList"][:]
+    order = {id(reference()): place for place, reference in enumerate(known)}
+    with ExitStack() as stack:  # each of them, even if a Ctrl-C ends one that waits
+        for handler in sorted(handlers, key=lambda each: order.get(id(each), 0)):
+            stack.callback(_close, handler)
+
+
+def _close(handler: logging.Handler) -> None:
+    with suppress(Exception):  # a foreign handler's
+        if not type(handler).__module__.startswith(_OURS):  # they do it themselves
+            handler.flush()
+    with suppress(Exception):
+        handler.close()
+
+
+def _loggers_in(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what *content* says of loggers, by name; the root's is empty."""
+    found = {name: part or {} for name, part in (content.get("loggers") or {}).items()}
+    root = found.pop("root", {})  # another way to write it, since Python 3.9
+    root = {**root, **(content.get("root") or {})}
+    return {**found, "": root} if root else found
+
+
+@contextmanager
+def _all_or_nothing(
+    handlers: Iterable[logging.Handler], levels: Levels
+) -> Iterator[None]:
+    """Have loggers, *levels* and the names of *handlers* as they were if it fails."""
+    overrides = dict(levels.overrides)
+    states = [(each, vars(each).copy()) for each in loggers()]
+    named = [(each, each.name) for each in handlers]
+    names: dict[str, logging.Handler] = vars(logging)["_handlers"]
+    known = dict(names)
+    try:
+        yield
+    except BaseException:  # a foreign class's, or a signal handler's
+        for logger, state in states:
+            vars(logger).update({key: state[key] for key in _STATE if key in state})
+        for handler, name in named:
+            vars(handler)["_name"] = name
+        names.clear()
+        names.update(known)
+        levels.restore(overrides)
+        # That of the class: it forgets which levels are enabled.
+        logging.Logger.setLevel(logging.getLogger(), logging.getLogger().level)
+        raise
+
+
+def _succeed(old: logging.Handler, heir: logging.Handler, name: str) -> None:
+    """Have *heir* take over what still comes to *old*."""
+    if type(heir).__module__.startswith(_OURS) and hasattr(heir, "succeed"):
+        heir.succeed(old)
+    # A thread may have taken the old list a moment ago, or wait for its lock.
+    for method in ("handle", "emit"):
+        vars(old)[method] = _heir_of(old, name, method)
 
 
 def _lock() -> contextlib.AbstractContextManager[object]:
@@ -91,7 +152,7 @@ def _lock() -> contextlib.AbstractContextManager[object]:
     return lock
 
 
-def _exchange(now: Running, before: Running) -> None:
+def _exchange(now: Running, before: Running, levels: Levels, *, again: bool) -> None:
     """Exchange what the loggers have; first where handlers come, then where they go."""
     if "" not in now.loggers and "" in before.loggers:
         now.loggers[""] = {}
@@ -101,57 +162,78 @@ def _exchange(now: Running, before: Running) -> None:
         return not set(before.loggers.get(name, {}).get("handlers") or ()) <= set(given)
 
     for name in sorted(now.loggers, key=loses):
-        _configure(name, now, before)
+        _configure(name, now, before, levels, keep=again or not name)
     for name in before.loggers:
         if name not in now.loggers:
-            _reset(logging.getLogger(name))
-            logging.getLogger(name).filters = []
+            logger = logging.getLogger(name)
+            kept = _foreign(logger, now, before) if again else []
+            _reset(logger, levels, kept)
+            logger.filters = _others_filters(logger, before)
 
 
-def _treat_existing(now: Running, *, disable: bool) -> None:
+def _treat_existing(now: Running, levels: Levels, *, disable: bool) -> None:
     """Reset or silence loggers that were there before the configuration."""
     begins = tuple(f"{name}." for name in now.loggers if name)
-    known = logging.Logger.manager.loggerDict
-    for name, logger in list(known.items()):
-        if name in now.loggers or not isinstance(logger, logging.Logger):
+    for logger in loggers()[1:]:
+        if logger.name in now.loggers:
             continue
-        if name.startswith(begins):
-            _reset(logger)
+        if logger.name.startswith(begins):
+            _reset(logger, levels, [])
         else:
             logger.disabled = disable
 
 
-def _reset(logger: logging.Logger) -> None:
-    logger.setLevel(logging.NOTSET)
-    logger.handlers, logger.propagate = [], True
+def _reset(
+    logger: logging.Logger, levels: Levels, handlers: list[logging.Handler]
+) -> None:
+    levels.configure(logger.name, logging.NOTSET)
+    logger.propagate = True  # before its handlers go
+    logger.handlers = handlers
 
 
-def _configure(name: str, now: Running, before: Running) -> None:
-    """Have logger *name* be as it is configured now."""
+def _configure(
+    name: str, now: Running, before: Running, levels: Levels, *, keep: bool
+) -> None:
+    """Have logger *name* be as it is configured now; *keep* handlers of others."""
     part, old = now.loggers[name], before.loggers.get(name, {})
     logger = logging.getLogger(name or None)
     filters = part.get("filters") or ()
     handlers = [now.parts.handlers[each].thing for each in part.get("handlers") or ()]
-    if not name:
-        kept = [each for each in logger.handlers if not _is_replaced(each, now, before)]
-        handlers = kept + handlers
+    kept = _foreign(logger, now, before) if keep else []
     level, propagate = part.get("level"), part.get("propagate")
     if level is None and old.get("level") is not None:
         level = logging.NOTSET if name else logging.WARNING
     if propagate is None and old.get("propagate") is not None:
         propagate = True
     if level is not None:
-        logger.setLevel(level)
+        levels.configure(name, level)
+    if propagate and name:
+        logger.propagate = propagate  # before handlers go
+    others = _others_filters(logger, before)
+    logger.filters = [*others, *(_filter(each, now.parts) for each in filters)]
+    logger.handlers = [*kept, *(each for each in handlers if each not in kept)]
     if propagate is not None and name:
-        logger.propagate = propagate
-    logger.filters = [_filter(each, now.parts) for each in filters]
-    logger.handlers = handlers
+        logger.propagate = propagate  # after handlers came
     logger.disabled = False
 
 
 def _filter(given: Any, parts: Parts) -> Any:
     # Since Python 3.11 a program may give a filter itself.
     return parts.filters[given].thing if isinstance(given, str) else given
+
+
+def _others_filters(logger: logging.Logger, before: Running) -> list[Any]:
+    """Return the filters that no configuration gave to *logger*."""
+    given = before.loggers.get("" if logger.parent is None else logger.name, {})
+    ours = [_filter(each, before.parts) for each in given.get("filters") or ()]
+    return [each for each in logger.filters if not any(each is one for one in ours)]
+
+
+def _foreign(
+    logger: logging.Logger, now: Running, before: Running
+) -> list[logging.Handler]:
+    """Return the handlers of *logger* that others gave to it."""
+    return [each for each in logger.handlers if not _is_replaced(each, now, before)]
 
 
 def _is_replaced(handler: logging.Handler, now: Running, before: Running) -> bool:
@@ -164,18 +246,6 @@ def _is_replaced(handler: logging.Handler, now: Running, before: Running) -> boo
     )
 
 
-def _attached() -> list[logging.Handler]:
-    """Return the handlers that loggers have."""
-    manager = logging.Logger.manager
-    loggers = [logging.getLogger(), *manager.loggerDict.values()]
-    return [
-        handler
-        for logger in loggers
-        if isinstance(logger, logging.Logger)
-        for handler in logger.handlers
-    ]
-
-
 def _heir_of(
     old: logging.Handler, name: str, method: str
 ) -> Callable[[logging.LogRecord], Any]:
@@ -184,9 +254,9 @@ def _heir_of(
 
     def handle(record: logging.LogRecord) -> Any:
         heir: Any = vars(logging)["_handlers"].get(name)
-        if heir is None:  # there is none any more: this one opens its file again
-            heir = itself()
-            return getattr(type(heir), method)(heir, record)
+        old = itself()
+        if heir is None or heir is old:  # a file is opened again
+            return getattr(type(old), method)(old, record)
         return heir.handle(record)
 
     return handle
@@ -203,15 +273,3 @@ def _rename(parts: Parts, before: Parts) -> None:
             made.thing.set_name(None)
     for name, made in parts.handlers.items():
         made.thing.set_name(name)
-
-
-def _close(handlers: Iterable[logging.Handler]) -> None:
-    """Close *handlers*, the newest first: it may hand its records to an older one."""
-    known: list[Any] = vars(logging)["_handlerList"][:]
-    order = {id(reference()): place for place, reference in enumerate(known)}
-    for handler in sorted(handlers, key=lambda each: -order.get(id(each), 0)):
-        with suppress(Exception):  # a foreign handler's
-            if not type(handler).__module__.startswith(_OURS):  # they do it themselves
-                handler.flush()
-        with suppress(Exception):
-            handler.close()

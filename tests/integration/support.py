@@ -61,15 +61,21 @@ class Done(NamedTuple):
     stderr: str
 
 
-def run_python(script: str, directory: Path, **variables: str) -> Done:
-    """Run *script* in a child whose working and log directory is *directory*."""
+def run_python(
+    script: str, directory: Path, patience: float = PATIENCE, /, **variables: str
+) -> Done:
+    """
+    Run *script* in a child whose working and log directory is *directory*.
+
+    It may take *patience* seconds.
+    """
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=directory,
         env=environment(directory, **variables),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr.decode())

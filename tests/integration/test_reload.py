@@ -157,7 +157,13 @@ def busy(directory: Path, reloads: int, records: int, how: str) -> dict[str, Any
     """Return what the busy program said."""
     script = f"import sys\nsys.argv[1:] = {[str(reloads), str(records), how]!r}\n{BUSY}"
     keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    done = run_python(script, directory, COVERAGE_PROCESS_CONFIG="", **keys)
+    done = run_python(
+        script,
+        directory,
+        PATIENCE + records / 100,  # a hundred a second, on a busy machine
+        COVERAGE_PROCESS_CONFIG="",
+        **keys,
+    )
     assert (0, "") == (done.code, done.stderr)
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert said["files"][0] == said["files"][1]
