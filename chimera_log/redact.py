@@ -334,7 +334,7 @@ def _own(pattern: str) -> re.Pattern[str]:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(
-            f"redact.patterns: {pattern!r} is no regular expression: {error}"
+            f"redact.patterns: {pattern!r} is no regular expression: {error}; correct it"
         ) from error
     if compiled.match(""):
         raise ConfigError(

@@ -204,7 +204,10 @@ def _key(key_env: str | None, key_id: str | None) -> Key | None:
     name = options.text("key_env", key_env)
     if name is None:
         if key_id is not None:
-            raise ConfigError(f"key_id: {key_id!r} has no effect without key_env")
+            raise ConfigError(
+                f"key_id: {key_id!r} has no effect without key_env; add that, or remove "
+                "this"
+            )
         return None
     secret = os.environ.get(name)
     if not secret:

@@ -287,7 +287,7 @@ def _folder(value: Any) -> str | None:
     if path is None:
         return None
     if "\0" in path:
-        raise ConfigError(f"spool_dir: {value!r} is no folder's name")
+        raise ConfigError(f"spool_dir: {value!r} is no folder's name; write another")
     path = os.path.abspath(os.path.expanduser(path))
     if os.path.exists(path) and not os.path.isdir(path):
         raise ConfigError(f"spool_dir: {value!r} is no folder; name another")

@@ -73,7 +73,8 @@ class Document:
         try:
             return {key: _copied(value) for key, value in self.content.items()}
         except RecursionError:
-            raise self.error((), "is nested too deeply, or contains itself") from None
+            what = "is nested too deeply, or contains itself; nest less"
+            raise self.error((), what) from None
 
     def having(self, content: dict[str, Any]) -> Document:
         """Return the same with other *content*, written at the same places."""
