@@ -80,6 +80,7 @@ def _untouched_logging() -> Iterator[None]:
     """Restore loggers, hooks and the reporter, and close what was opened."""
     root, manager = logging.getLogger(), logging.Logger.manager
     handlers, level, loggers = root.handlers[:], root.level, dict(manager.loggerDict)
+    filters = root.filters[:]
     excepthooks = sys.excepthook, threading.excepthook
     report.report.after_fork()
     yield
@@ -106,6 +107,7 @@ def _untouched_logging() -> Iterator[None]:
         if handler not in root.handlers:
             root.addHandler(handler)
     root.setLevel(level)
+    root.filters[:] = filters
     logging.disable(logging.NOTSET)
 
 
