@@ -93,7 +93,8 @@ def _change_levels(document: Document, content: dict[str, Any]) -> None:
     for name in content.get("handlers") or {}:
         if vars(logging)["_handlers"].get(name) is None:
             what = (
-                "is no handler that there is; an incremental configuration makes none"
+                "is no handler that there is, and an incremental configuration makes "
+                "none; remove it, or leave out `incremental`"
             )
             raise document.error(("handlers", name), what, at_key=True)
     logging.config.dictConfig(content)

@@ -279,7 +279,7 @@ def _path(filename: Any) -> str:
     """Return *filename* with its variables expanded, if it can name a file."""
     given = os.fspath(filename) if isinstance(filename, os.PathLike) else filename
     if not isinstance(given, str) or not given or "\0" in given:
-        raise ConfigError(f"filename: {given!r} is no file name; write text")
+        raise ConfigError(f"filename: {given!r} is no file name; write one, in quotes")
     path = os.path.expanduser(options.expand("filename", given))
     try:
         os.fsencode(path)
