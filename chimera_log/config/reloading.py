@@ -63,6 +63,9 @@ def reload() -> bool:
     work, everything stays as it was, and event ``logging_reload_failed`` (logger
     ``chimera_log.config``, level ERROR) says why; it never raises for that.
 
+    Do not call it in a signal handler, which may have interrupted a handler that this
+    waits for: have it set an event, or use `loop.add_signal_handler`.
+
     Returns:
         Whether it was applied.
 
@@ -78,8 +81,8 @@ def reload() -> bool:
         except ConfigError as error:
             _tell_failure(request, error)
             return False
-    live.tell("logging_reloaded", {"files": _names(request)})
-    return True
+        live.tell("logging_reloaded", {"files": _names(request)})
+        return True
 
 
 def set_level(

@@ -13,6 +13,7 @@ import weakref
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
+from chimera_log.config import listeners
 from chimera_log.config.building import NO_PARTS, Parts, attached, loggers
 
 TYPE_CHECKING = False
@@ -96,6 +97,7 @@ def close(handlers: Iterable[logging.Handler]) -> None:
 
 
 def _close(handler: logging.Handler) -> None:
+    listeners.stop(handler)
     with suppress(Exception):  # a foreign handler's
         if not type(handler).__module__.startswith(_OURS):  # they do it themselves
             handler.flush()
@@ -143,6 +145,7 @@ def _succeed(old: logging.Handler, heir: logging.Handler, name: str) -> None:
     # A thread may have taken the old list a moment ago, or wait for its lock.
     for method in ("handle", "emit"):
         vars(old)[method] = _heir_of(old, name, method)
+    listeners.hand_over(old, heir)
 
 
 def _lock() -> contextlib.AbstractContextManager[object]:
