@@ -800,6 +800,19 @@ class TestSwap:
         assert (logging.NOTSET, False) == (child.level, child.disabled)
         assert (logging.ERROR, True) == (other.level, other.disabled)
 
+    def test_our_own(self) -> None:
+        """
+        None of our loggers is silenced: a trail's witness listens to one.
+        """
+        given = config(a=RECORDER)
+        del given["disable_existing_loggers"]
+        own = [logging.getLogger(name) for name in ("chimera_log", "chimera_log.audit")]
+        init_logging(given)
+        logging.getLogger("chimera_log.audit").info("audit_checkpoint")
+
+        assert [False, False] == [each.disabled for each in own]
+        assert ["audit_checkpoint"] == of_name("a").events
+
     @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs Python 3.11")
     def test_filter_itself(self) -> None:
         """

@@ -56,8 +56,14 @@ def apply(document: Document, *, again: bool = False) -> None:
             return
         swap.close(_exchange(document, content, again=again))
     # `disable_existing_loggers` silences what existed, these included.
-    for name in ("py.warnings", "asyncio", hooks.LOGGER, LOGGER):
+    known = [name for name in list(logging.Logger.manager.loggerDict) if _is_ours(name)]
+    for name in ("py.warnings", "asyncio", hooks.LOGGER, LOGGER, *known):
         logging.getLogger(name).disabled = False
+
+
+def _is_ours(name: str) -> bool:
+    """Whether logger *name* tells what became of logs: a trail's witness listens."""
+    return f"{name}.".startswith("chimera_log.")
 
 
 def _exchange(

@@ -4,6 +4,11 @@ Put what was made in the place of what runs, in one step.
 A record that is on its way meets the old handlers or the new, never none and never
 both: each logger's list is exchanged as a whole, and an old handler that is still asked
 hands its records to the new one of its name.  Only then are the old ones closed.
+
+Of one thing that cannot be said: a record climbs from its logger to the root, and asks
+each on the way.  Where a handler moves to another logger, or ``propagate`` changes, one
+that is climbing may meet that handler twice, or not at all.  It comes twice sooner than
+it is lost: loggers gain handlers first.
 """
 
 from __future__ import annotations
