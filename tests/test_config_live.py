@@ -1332,7 +1332,8 @@ class TestWatch:
 
     def test_fork(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """
-        After a fork both processes go on watching, if there is anything to watch.
+        After a fork both processes go on watching, if there is anything to watch; that
+        there is not any more is told the thread, which may sleep for years.
         """
         woken: list[bool] = []
         monkeypatch.setattr(reloading._worker, "wake", lambda: woken.append(True))
@@ -1344,7 +1345,7 @@ class TestWatch:
         reloading._after_fork()
         set_level("rpc", None)
 
-        assert 4 == len(woken)
+        assert 5 == len(woken)
 
 
 class TestThreads:

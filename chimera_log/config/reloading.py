@@ -49,8 +49,9 @@ def load(request: Request, *, again: bool = False) -> None:
         interval = _interval(request, document)
         live.apply(document, again=again)
         _request = request
+        is_new_to_thread = interval is not None or _watch is not None
         _watch = None if interval is None else Watch(interval, seen)
-    if interval is not None:
+    if is_new_to_thread:  # also that there is nothing to watch any more
         _worker.wake()
 
 
