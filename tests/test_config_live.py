@@ -10,6 +10,7 @@ import io
 import logging
 import logging.handlers
 import os
+import queue
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -24,7 +25,7 @@ from chimera_log import (
     reload,
     set_level,
 )
-from chimera_log.config import building, live, reloading, swap
+from chimera_log.config import building, listeners, live, reloading, swap
 from chimera_log.config.levels import Levels
 from chimera_log.config.watch import Watch, fingerprint
 from tests.conftest import record
@@ -614,6 +615,64 @@ class TestSwap:
             init_logging(config(a={"()": Other, "level": level}))
         assert logging.DEBUG == of_name("a").level
 
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12")
+    @pytest.mark.parametrize("queue", [None, queue.Queue()])
+    def test_listener(self, queue: queue.Queue[Any] | None) -> None:
+        """
+        A queue that was read is read on, and to its end if nobody comes after.
+        """
+        reader = {"class": "logging.handlers.QueueHandler", "handlers": ["a"]}
+        given = config(
+            a=dict(RECORDER),
+            q=reader if queue is None else {**reader, "queue": {"()": lambda: queue}},
+        )
+        given["root"]["handlers"] = ["q"]
+        init_logging(given)
+        (handler,) = ours()
+        recorders = [vars(logging)["_handlers"]["a"]]
+        handler.listener.start()  # type: ignore[attr-defined]
+        for level in ("DEBUG", "INFO"):
+            log.info(level)
+            given["handlers"]["a"]["level"] = level
+            init_logging(given)
+            recorders.append(vars(logging)["_handlers"]["a"])
+        log.info("last")
+        (handler,) = ours()
+        init_logging(config(b=RECORDER))
+        assert ["DEBUG", "INFO", "last"] == [
+            event for each in recorders for event in each.events
+        ]
+        assert handler.listener._thread is None  # type: ignore[attr-defined]
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12")
+    def test_listener_that_nobody_stops(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        The process ends when what waits is handled; its child has nothing to do.
+        """
+        given = config(
+            a=dict(RECORDER),
+            q={"class": "logging.handlers.QueueHandler", "handlers": ["a"]},
+        )
+        given["root"]["handlers"] = ["q"]
+        init_logging(given)
+        given["handlers"]["a"]["level"] = "INFO"
+        init_logging(given)  # it was not started, and is not now
+        (handler,) = ours()
+        handler.listener.start()  # type: ignore[attr-defined]
+        given["handlers"]["a"]["level"] = "DEBUG"
+        monkeypatch.setattr(listeners, "_process", 0)
+        init_logging(given)
+        (handler,) = ours()
+        monkeypatch.setattr(listeners, "_process", 0)
+        listeners._stop_all()
+        assert handler.listener._thread is not None  # type: ignore[attr-defined]
+        log.info("last")
+        monkeypatch.setattr(listeners, "_process", os.getpid())
+        for _ in range(2):
+            listeners._stop_all()
+        assert handler.listener._thread is None  # type: ignore[attr-defined]
+        assert ["last"] == vars(logging)["_handlers"]["a"].events
+
     def test_back_again(self) -> None:
         """
         A handler that a function hands out again works again.
@@ -742,6 +801,19 @@ class TestSwap:
 
         assert (logging.NOTSET, False) == (child.level, child.disabled)
         assert (logging.ERROR, True) == (other.level, other.disabled)
+
+    def test_our_own(self) -> None:
+        """
+        None of our loggers is silenced: a trail's witness listens to one.
+        """
+        given = config(a=RECORDER)
+        del given["disable_existing_loggers"]
+        own = [logging.getLogger(name) for name in ("chimera_log", "chimera_log.audit")]
+        init_logging(given)
+        logging.getLogger("chimera_log.audit").info("audit_checkpoint")
+
+        assert [False, False] == [each.disabled for each in own]
+        assert ["audit_checkpoint"] == of_name("a").events
 
     @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs Python 3.11")
     def test_filter_itself(self) -> None:
@@ -943,6 +1015,41 @@ class TestReload:
         assert not reload()
         (finding,) = told()[0][1]["findings"]
         assert finding.startswith("log_level: 'LOUD' is no level; use one of ")
+
+    def test_told_amid_no_fork(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        No child is born while the configuration's own events are written.
+        """
+        free: list[bool] = []
+
+        class Asking(logging.Handler):
+            """Looks whether a fork could begin."""
+
+            def emit(self, record: logging.LogRecord) -> None:
+                """Ask in another thread."""
+                thread = threading.Thread(target=self.ask, args=(record,))
+                thread.start()
+                thread.join()
+
+            def ask(self, _: logging.LogRecord) -> None:
+                """Try to take the lock that a fork takes."""
+                free.append(live.lock.acquire(blocking=False))
+
+        asking = Asking()
+        ROOT.addHandler(asking)
+        now = [100.0]
+        monkeypatch.setattr("time.monotonic", lambda: now[0])
+        monkeypatch.setattr(reloading._worker, "wake", lambda: None)
+        set_level("rpc", "DEBUG", for_=10)
+        now[0] += 10
+        reloading._work()
+        reload()
+        file.unlink()
+        reload()
+        ROOT.removeHandler(asking)
+        assert [False] * 4 == free
 
     @pytest.mark.usefixtures("file")
     def test_handler_that_raises(self) -> None:
@@ -1227,7 +1334,8 @@ class TestWatch:
 
     def test_fork(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """
-        After a fork both processes go on watching, if there is anything to watch.
+        After a fork both processes go on watching, if there is anything to watch; that
+        there is not any more is told the thread, which may sleep for years.
         """
         woken: list[bool] = []
         monkeypatch.setattr(reloading._worker, "wake", lambda: woken.append(True))
@@ -1239,7 +1347,7 @@ class TestWatch:
         reloading._after_fork()
         set_level("rpc", None)
 
-        assert 4 == len(woken)
+        assert 5 == len(woken)
 
 
 class TestThreads:

@@ -56,8 +56,14 @@ def apply(document: Document, *, again: bool = False) -> None:
             return
         swap.close(_exchange(document, content, again=again))
     # `disable_existing_loggers` silences what existed, these included.
-    for name in ("py.warnings", "asyncio", hooks.LOGGER, LOGGER):
+    known = [name for name in list(logging.Logger.manager.loggerDict) if _is_ours(name)]
+    for name in ("py.warnings", "asyncio", hooks.LOGGER, LOGGER, *known):
         logging.getLogger(name).disabled = False
+
+
+def _is_ours(name: str) -> bool:
+    """Whether logger *name* tells what became of logs: a trail's witness listens."""
+    return f"{name}.".startswith("chimera_log.")
 
 
 def _exchange(
@@ -114,24 +120,28 @@ def change_level(name: str, level: str | int | None, seconds: float | None) -> N
         else:
             until = float("inf") if seconds is None else time.monotonic() + seconds
             levels.set(name, number, until)
-    is_set = "as configured" if number is None else logging.getLevelName(number)
-    context = {"logger": name or "root", "level": is_set, "for_seconds": seconds}
-    tell("logging_level_set", context)
+        is_set = "as configured" if number is None else logging.getLevelName(number)
+        context = {"logger": name or "root", "level": is_set, "for_seconds": seconds}
+        tell("logging_level_set", context)
 
 
 def end_levels() -> float | None:
     """End what is due; return the seconds until the next one is, if any will be."""
     with lock:
         now = time.monotonic()
-        ended = levels.end_due(now)
-        pause = levels.next_due(now)
-    for name in ended:
-        tell("logging_level_set", {"logger": name or "root", "level": "as configured"})
-    return pause
+        for name in levels.end_due(now):
+            context = {"logger": name or "root", "level": "as configured"}
+            tell("logging_level_set", context)
+        return levels.next_due(now)
 
 
 def tell(event: str, context: dict[str, Any], *, is_error: bool = False) -> None:
-    """Log what became of the configuration, through whatever is configured now."""
+    """
+    Log what became of the configuration, through whatever is configured now.
+
+    Call it with the lock: a child that is forked while a thread writes to a file of the
+    standard library's waits for that thread for ever.
+    """
     level = logging.ERROR if is_error else logging.INFO
     with suppress(Exception):  # a foreign handler's
         _log.log(level, event, extra={"context": context})

@@ -49,8 +49,9 @@ def load(request: Request, *, again: bool = False) -> None:
         interval = _interval(request, document)
         live.apply(document, again=again)
         _request = request
+        is_new_to_thread = interval is not None or _watch is not None
         _watch = None if interval is None else Watch(interval, seen)
-    if interval is not None:
+    if is_new_to_thread:  # also that there is nothing to watch any more
         _worker.wake()
 
 
@@ -62,6 +63,9 @@ def reload() -> bool:
     open, a connection to CloudWatch Logs and its stream live on.  If the files cannot
     work, everything stays as it was, and event ``logging_reload_failed`` (logger
     ``chimera_log.config``, level ERROR) says why; it never raises for that.
+
+    Do not call it in a signal handler, which may have interrupted a handler that this
+    waits for: have it set an event, or use `loop.add_signal_handler`.
 
     Returns:
         Whether it was applied.
@@ -78,8 +82,8 @@ def reload() -> bool:
         except ConfigError as error:
             _tell_failure(request, error)
             return False
-    live.tell("logging_reloaded", {"files": _names(request)})
-    return True
+        live.tell("logging_reloaded", {"files": _names(request)})
+        return True
 
 
 def set_level(

@@ -4,6 +4,11 @@ Put what was made in the place of what runs, in one step.
 A record that is on its way meets the old handlers or the new, never none and never
 both: each logger's list is exchanged as a whole, and an old handler that is still asked
 hands its records to the new one of its name.  Only then are the old ones closed.
+
+Of one thing that cannot be said: a record climbs from its logger to the root, and asks
+each on the way.  Where a handler moves to another logger, or ``propagate`` changes, one
+that is climbing may meet that handler twice, or not at all.  It comes twice sooner than
+it is lost: loggers gain handlers first.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import weakref
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
+from chimera_log.config import listeners
 from chimera_log.config.building import NO_PARTS, Parts, attached, loggers
 
 TYPE_CHECKING = False
@@ -96,6 +102,7 @@ def close(handlers: Iterable[logging.Handler]) -> None:
 
 
 def _close(handler: logging.Handler) -> None:
+    listeners.stop(handler)
     with suppress(Exception):  # a foreign handler's
         if not type(handler).__module__.startswith(_OURS):  # they do it themselves
             handler.flush()
@@ -143,6 +150,7 @@ def _succeed(old: logging.Handler, heir: logging.Handler, name: str) -> None:
     # A thread may have taken the old list a moment ago, or wait for its lock.
     for method in ("handle", "emit"):
         vars(old)[method] = _heir_of(old, name, method)
+    listeners.hand_over(old, heir)
 
 
 def _lock() -> contextlib.AbstractContextManager[object]:
