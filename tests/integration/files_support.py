@@ -73,10 +73,13 @@ handler = handler_for(".", **{{"maxBytes": 1_000_000, **options}})
 number = 0
 while True:
     log(handler, writer, number, size)
-    os.write(pipe, struct.pack("<II", writer, number))
     number += 1
+    # What waits, since somebody holds the lock for long, is not acknowledged.
+    file = handler._shared
+    waiting = len(file._waiting) if file else 0
+    os.write(pipe, struct.pack("<III", writer, number - waiting, waiting))
 """
-_TOLD = struct.Struct("<II")
+_TOLD = struct.Struct("<III")
 
 
 class Writers:
@@ -91,6 +94,7 @@ class Writers:
 
     def __init__(self, directory: Path, size: int, options: dict[str, Any]) -> None:
         self.acknowledged: dict[int, int] = {}  # how many records of each writer
+        self.waiting: dict[int, int] = {}  # and how many more waited when it told so
         self._directory = directory
         self._size = size
         self._options = json.dumps(options)
@@ -131,8 +135,8 @@ class Writers:
     def _read(self) -> None:
         # A write of so few bytes to a pipe is never divided.
         while told := os.read(self._receiver, 8_192 * _TOLD.size):
-            for writer, number in _TOLD.iter_unpack(told):
-                self.acknowledged[writer] = number + 1
+            for writer, number, waiting in _TOLD.iter_unpack(told):
+                self.acknowledged[writer], self.waiting[writer] = number, waiting
 
 
 @contextmanager
