@@ -38,8 +38,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from chimera_log.audit import AuditFileHandler
     from chimera_log.cloudwatch import CloudWatchHandler
-    from chimera_log.config import init_logging, reload, set_level
     from chimera_log.config.explain import explain
+    from chimera_log.config.load import init_logging
+    from chimera_log.config.reloading import reload, set_level
     from chimera_log.events import (
         get_logger,
         log_execution_attempt,
@@ -94,14 +95,14 @@ _HOMES = {
     "exit_on_sigterm": "signals",
     "explain": "config.explain",
     "get_logger": "events",
-    "init_logging": "config",
+    "init_logging": "config.load",
     "log_execution_attempt": "events",
     "log_performance_metrics": "events",
     "log_safety_violation": "events",
     "log_state_divergence": "events",
     "log_state_transition": "events",
-    "reload": "config",
-    "set_level": "config",
+    "reload": "config.reloading",
+    "set_level": "config.reloading",
 }
 
 

@@ -9,8 +9,3 @@ From a configuration file to running logging.
 - `load` is `init_logging`; `watch` and `reloading` follow the files.
 - `hooks` logs what nobody caught.
 """
-
-from chimera_log.config.load import init_logging
-from chimera_log.config.reloading import reload, set_level
-
-__all__ = ["init_logging", "reload", "set_level"]
