@@ -771,8 +771,8 @@ class TestFunction:
         """
         The root has two names.
         """
-        assert chimera_log.explain("", 25) == chimera_log.explain("root", "25")
-        assert "root 25: " in chimera_log.explain("", 25)
+        assert chimera_log.explain("", 27) == chimera_log.explain("root", "27")
+        assert "root 27: " in chimera_log.explain("", 27)
 
     def test_level(self) -> None:
         """
