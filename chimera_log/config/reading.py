@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from chimera_log.config.findings import Path as KeyPath
 
-_MOST_CONTAINERS = 10_000  # YAML's aliases can repeat a few lines without end
+_MOST_CONTAINERS = 10_000  # YAML's aliases can repeat a few lines without end,
+_DEEPEST = 100  # or lead round in a circle
 
 
 def read(path: Path) -> Document:
@@ -179,7 +180,7 @@ class _Tree(NamedTuple):
                 )
             else:
                 continue
-            if len(todo) < _MOST_CONTAINERS:
+            if len(todo) < _MOST_CONTAINERS and len(path) < _DEEPEST:
                 todo += inner
 
     def _note_mapping(self, path: KeyPath, node: Any) -> list[tuple[KeyPath, Any]]:
