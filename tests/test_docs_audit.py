@@ -208,12 +208,24 @@ class TestByHand:
         ("tamper", "line"),
         [
             (edited, 22),
-            (lambda lines: lines[1:], 21),
+            pytest.param(lambda lines: lines[1:], 21, marks=pytest.mark.long),
             (lambda lines: [*lines[:4], *lines[5:]], 25),
-            (lambda lines: [*lines[:4], lines[4], *lines[4:]], 26),
+            pytest.param(
+                lambda lines: [*lines[:4], lines[4], *lines[4:]],
+                26,
+                marks=pytest.mark.long,
+            ),
             (lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]], 25),
-            (lambda lines: [*lines[:4], b"{}\n", *lines[4:]], 25),
-            (lambda lines: [*lines[:4], lines[4][:-1] + b" \n", *lines[5:]], 25),
+            pytest.param(
+                lambda lines: [*lines[:4], b"{}\n", *lines[4:]],
+                25,
+                marks=pytest.mark.long,
+            ),
+            pytest.param(
+                lambda lines: [*lines[:4], lines[4][:-1] + b" \n", *lines[5:]],
+                25,
+                marks=pytest.mark.long,
+            ),
         ],
         ids=["edit", "head", "delete", "double", "swap", "insert", "blank"],
     )
