@@ -231,7 +231,9 @@ class TestGood:
         assert [] == findings(text)
         assert 1 == len(findings(text.replace(", filters: [ids]", "")))
 
-    @pytest.mark.skipif(sys.version_info < (3, 12), reason="3.12 passes defaults")
+    @pytest.mark.skipif(
+        sys.version_info < (3, 12), reason="needs Python 3.12: defaults"
+    )
     def test_field_of_the_defaults(self) -> None:
         """
         Neither is one that has a default.
@@ -239,7 +241,9 @@ class TestGood:
         formatter = {"format": "%(user)s %(message)s", "defaults": {"user": "nobody"}}
         assert [] == of_content(formatters={"it": formatter})
 
-    @pytest.mark.skipif(sys.version_info < (3, 12), reason="3.12 names handlers")
+    @pytest.mark.skipif(
+        sys.version_info < (3, 12), reason="needs Python 3.12: handlers by name"
+    )
     @pytest.mark.parametrize(
         ("waiting", "listener"),
         [
@@ -333,7 +337,7 @@ class Telling:
         raise ValueError
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="3.13 reads the level's name")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="needs Python 3.13: a name")
 def test_flush_level() -> None:
     """
     A level at which a handler flushes may be a name.
