@@ -11,8 +11,10 @@ import logging
 import logging.handlers
 import os
 import queue
+import runpy
 import sys
 import threading
+import types
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
@@ -1348,6 +1350,17 @@ class TestWatch:
         set_level("rpc", None)
 
         assert 5 == len(woken)
+
+
+@pytest.mark.parametrize("module", [live, reloading])
+def test_without_fork(
+    module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where processes cannot fork, the modules load all the same.
+    """
+    monkeypatch.delattr(os, "register_at_fork")
+    assert runpy.run_path(str(module.__file__))["__doc__"] == module.__doc__
 
 
 class TestThreads:

@@ -152,20 +152,18 @@ class _Site:
             self._make(self._trial.configure_filter, "filters", name)
         # A handler that names another one may have to wait for it.
         names = sorted(self._content["handlers"])
-        waiting = [name for name in names if not self._make_handler(name, wait=True)]
+        waiting = [name for name in names if not self._is_made(name)]
         for name in waiting:
-            self._make_handler(name, wait=False)
+            self._make(self._trial.configure_handler, "handlers", name)
         for name, handler in self._opening:
             self._open(name, handler)
         return self.parts
 
-    def _make_handler(self, name: str, *, wait: bool) -> bool:
-        """Make handler *name*; whether that was done, or must *wait*."""
+    def _is_made(self, name: str) -> bool:
+        """Make handler *name*, unless it has to wait for another one."""
         try:
             self._make(self._trial.configure_handler, "handlers", name)
         except _NotYetError:
-            if not wait:
-                raise
             return False
         return True
 
