@@ -53,7 +53,7 @@ def of_handler(**handler: Any) -> list[str]:
     return of_content(handlers={"it": handler})
 
 
-# Where `check` points more exactly than the first failure of a rehearsal, and what it
+# Where `check` points more exactly than the table of loading does, and what it
 # says there.
 FINER: dict[str, tuple[str, tuple[str, ...]]] = {
     "class": ("8: handlers.file.class", ("chimera_log has no 'RotatingFileHandlr'",)),
@@ -66,7 +66,7 @@ class TestWhatStopsTheLoader:
     @pytest.mark.parametrize("name", BAD)
     def test_reported(self, name: str) -> None:
         """
-        Whatever a rehearsal stumbles over is found, on the same line.
+        Whatever loading stumbles over is found, on the same line.
         """
         bad: Bad = BAD[name]
         place, says = FINER.get(name, (bad.place, bad.says))

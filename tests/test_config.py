@@ -1531,7 +1531,7 @@ class TestExamples:
             } == of_name("cloudwatch").options
 
 
-class TestRehearsal:
+class TestBuilding:
     def test_opens_no_file(self, tmp_path: Path) -> None:
         """
         A refused configuration has emptied no file, not even one of mode w.

@@ -267,6 +267,26 @@ class TestReuse:
         assert found[0] is found[1] is not found[2]
         assert "a" * 32 not in str(live._running)
 
+    def test_target_closed_by_others(self) -> None:
+        """
+        Nor is one that hands its records to such a handler.
+        """
+        memory = {
+            "class": "logging.handlers.MemoryHandler",
+            "capacity": 1,
+            "target": "a",
+        }
+        given = config(a=dict(RECORDER), m=memory)
+        given["root"]["handlers"] = ["m"]
+        init_logging(given)
+        before: Any = ours()[0]
+        before.target.close()
+        init_logging(given)
+        after: Any = ours()[0]
+
+        assert before is not after
+        assert not after.target.closed
+
     def test_closed_by_others(self) -> None:
         """
         A handler that somebody closed is not used again.

@@ -152,7 +152,7 @@ class CloudWatchHandler(LineHandler):
             options.duration("close_timeout", close_timeout),
         )
         # Shared at the first record: a handler that is built to be discarded, as a
-        # rehearsal does, changes nothing for the one that runs.
+        # check does, changes nothing for the one that runs.
         self._route: Route | None = None
         self._is_open = False
         self._gave_up_at = float("-inf")

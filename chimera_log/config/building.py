@@ -176,7 +176,7 @@ class _Site:
             if (
                 known is not None
                 and known.recipe == recipe
-                and self._lives(known.thing)
+                and self._lives(section, name, known.thing)
             ):
                 parts[name] = known
             else:
@@ -190,9 +190,13 @@ class _Site:
             raise self._explained((section, name), error) from error
         trial[name] = parts[name].thing
 
-    def _lives(self, thing: object) -> bool:
-        """Whether nobody closed *thing*, if it is a handler."""
-        return not isinstance(thing, logging.Handler) or id(thing) in self._alive
+    def _lives(self, section: str, name: str, thing: object) -> bool:
+        """Whether nobody closed *thing*, if it is a handler, or one that it names."""
+        if section != "handlers" or not isinstance(thing, logging.Handler):
+            return True
+        if any(key in self._content[section][name] for key in _REFERENCES):
+            return len(self._alive) == len(self._running.handlers)
+        return id(thing) in self._alive
 
     def _recipe(self, section: str, name: str) -> Any:
         """Return what decides how a part behaves, to be compared."""

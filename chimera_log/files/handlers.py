@@ -161,7 +161,7 @@ class RotatingFileHandler(LineHandler, logging.handlers.RotatingFileHandler):
             close_timeout=close_timeout,
         )
         # Applied at the first record: a handler that is built to be discarded, as
-        # a rehearsal does, changes nothing for the one that runs.
+        # a check does, changes nothing for the one that runs.
         self._shared: Segments | None = None
         self._policy = Policy(
             max_bytes=self.maxBytes if self.backupCount else 0,
