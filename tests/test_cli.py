@@ -4,6 +4,7 @@ What operators run: ``chimera-log`` and its demo.
 
 from __future__ import annotations
 
+import gc
 import json
 import runpy
 import subprocess
@@ -311,6 +312,24 @@ class TestMain:
 
         assert 2 == stopped.value.code
         assert "usage: chimera-log" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("is_own", [True, False])
+    def test_garbage_at_the_end(
+        self, is_own: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Nobody looks for garbage at the end of a process that ends with its command;
+        a caller in another process keeps the collector as it was.
+        """
+        monkeypatch.setattr(sys, "argv", ["chimera-log", "schema"])
+        before = gc.get_freeze_count(), gc.get_threshold()
+        try:
+            main(None if is_own else ["schema"])
+
+            assert is_own == (gc.get_freeze_count() > before[0])
+            assert before[1] == gc.get_threshold()
+        finally:
+            gc.unfreeze()
 
     def test_unknown_command(self, capsys: pytest.CaptureFixture[str]) -> None:
         """

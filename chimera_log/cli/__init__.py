@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(sys.argv[1:] if arguments is None else arguments)
     finally:
         gc.set_threshold(*before)
+        if arguments is None:  # the process ends with the command: a last look is vain,
+            gc.freeze()  # and would take another tenth
 
 
 def _run(words: Sequence[str]) -> int:

@@ -8,8 +8,7 @@ and, one after the other, those for what dead processes left in the spool's fold
 from __future__ import annotations
 
 import os
-import platform
-import secrets
+import socket
 import time
 import weakref
 from collections import namedtuple
@@ -263,10 +262,10 @@ def _identity() -> dict[str, Any]:
     if os.getpid() not in _known:
         _known.clear()
         _known[os.getpid()] = {
-            "hostname": platform.node(),
+            "hostname": socket.gethostname(),
             "time": time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime()),
             "pid": os.getpid(),
-            "random": secrets.token_hex(3),
+            "random": os.urandom(3).hex(),
         }
     return _known[os.getpid()]
 
