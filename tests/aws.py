@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chimera_log.aws.retry import INVALID, MISSING, OUTAGE, REFUSED, TRANSIENT
+from chimera_log.aws.session import CallFailed
 from chimera_log.cloudwatch.batch import Event
-from chimera_log.cloudwatch.client import CallFailed
-from chimera_log.cloudwatch.retry import INVALID, MISSING, OUTAGE, REFUSED, TRANSIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,23 +4,23 @@ Each call asks for what it should, and each error has one meaning.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 import pytest
 
-from chimera_log.cloudwatch.batch import Event
-from chimera_log.cloudwatch.client import Access, CallFailed, Client
-from chimera_log.cloudwatch.retry import (
-    ABSENT,
+from chimera_log.aws.access import Access
+from chimera_log.aws.retry import (
+    DONE,
     INVALID,
     MISSING,
     OUTAGE,
     REFUSED,
     TRANSIENT,
-    UNABLE,
 )
+from chimera_log.aws.session import CallFailed
+from chimera_log.cloudwatch.batch import Event
+from chimera_log.cloudwatch.client import Client, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,15 +45,6 @@ class Boto:
         return call
 
 
-made: list[Any] = []
-
-
-def make(config: Any) -> Boto:
-    """Be a client factory that can be named."""
-    made.append(config)
-    return Boto()
-
-
 def client_of(factory: Any) -> Client:
     """Return a client that *factory* makes what it uses for."""
     return Client(Access(None, None, None, factory))
@@ -76,6 +67,33 @@ def said(code: str, status: int, message: str = "") -> Exception:
         "PutLogEvents",
     )
     return made
+
+
+class TestMeaning:
+    @pytest.mark.parametrize(
+        ("code", "status", "expected"),
+        [
+            ("ResourceAlreadyExistsException", 400, DONE),
+            ("DataAlreadyAcceptedException", 400, DONE),
+            ("ResourceNotFoundException", 400, MISSING),
+            ("InvalidParameterException", 400, INVALID),
+            ("ThrottlingException", 400, TRANSIENT),
+            ("AccessDeniedException", 400, REFUSED),
+        ],
+    )
+    def test_answer(self, code: str, status: int, expected: str) -> None:
+        """
+        What is CloudWatch's own has a meaning, and all else what it has elsewhere.
+        """
+        assert expected == meaning(code, status)
+
+    @pytest.mark.parametrize("name", ["logGroupName", "logStreamName"])
+    def test_invalid_name(self, name: str) -> None:
+        """
+        A name that AWS does not take is no event's fault: nothing is given up.
+        """
+        message = f"Value 'x' at '{name}' failed to satisfy constraint"
+        assert OUTAGE == meaning("InvalidParameterException", 400, message)
 
 
 class TestCalls:
@@ -159,49 +177,14 @@ class TestFailure:
             (said("ResourceNotFoundException", 400), MISSING),
             (said("InvalidParameterException", 400), INVALID),
             (said("InvalidParameterException", 400, "at 'logStreamName'"), OUTAGE),
-            (said("AccessDeniedException", 400), REFUSED),
-            (said("403", 403), REFUSED),
             (said("InternalFailure", 500), TRANSIENT),
-            (botocore.exceptions.NoCredentialsError(), UNABLE),
-            (botocore.exceptions.NoRegionError(), UNABLE),
-            (botocore.exceptions.ProfileNotFound(profile="x"), UNABLE),
-            (botocore.exceptions.ConnectTimeoutError(endpoint_url="x"), TRANSIENT),
-            (botocore.exceptions.ReadTimeoutError(endpoint_url="x"), TRANSIENT),
-            (botocore.exceptions.EndpointConnectionError(endpoint_url="x"), TRANSIENT),
-            (botocore.exceptions.ConnectionClosedError(endpoint_url="x"), TRANSIENT),
-            (botocore.exceptions.SSLError(endpoint_url="x", error="y"), TRANSIENT),
-            (botocore.exceptions.ParamValidationError(report="x"), INVALID),
-            (OSError("no route"), TRANSIENT),
-            (RuntimeError("a bug of the factory"), OUTAGE),
-            (ImportError("no such module", name="somebodys"), OUTAGE),
         ],
     )
     def test_kind(self, error: Exception, expected: str) -> None:
         """
-        Every error has one meaning, whatever raised it.
+        Every error has the meaning that CloudWatch gives it.
         """
         assert expected == failing(error).kind
-
-    def test_throttled(self) -> None:
-        """
-        Of a request to slow down we know that it was one.
-        """
-        throttled = failing(said("ThrottlingException", 400))
-        assert (TRANSIENT, True) == (throttled.kind, throttled.is_throttled)
-
-    def test_web_page(self) -> None:
-        """
-        A page that a proxy puts in the place of AWS's answer is no success.
-        """
-        page = {"ResponseMetadata": {"HTTPHeaders": {"content-type": "text/html"}}}
-        assert OUTAGE == failing(page).kind
-
-    def test_aws(self) -> None:
-        """
-        An answer that names its request is AWS's.
-        """
-        answer = {"ResponseMetadata": {"HTTPHeaders": {"x-amzn-requestid": "1"}}}
-        assert [] == client_of(lambda _: Boto(answer)).put("g", "s", EVENTS)
 
     def test_strange_client(self) -> None:
         """
@@ -209,71 +192,18 @@ class TestFailure:
         """
         assert [] == client_of(lambda _: Boto("fine")).put("g", "s", EVENTS)
 
-    def test_no_boto3(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_timeout(self) -> None:
         """
-        Without boto3, the failure says what to install.
+        An answer may take ten seconds; `forget` begins anew.
         """
-        monkeypatch.setitem(sys.modules, "boto3", None)
-        with pytest.raises(CallFailed, match=r"install chimera_log\[aws\]") as caught:
-            client_of(None).put("g", "s", EVENTS)
-        assert ABSENT == caught.value.kind
+        made: list[Any] = []
 
+        def make(config: Any) -> Boto:
+            made.append(config.read_timeout)
+            return Boto()
 
-class TestConnection:
-    def test_factory_by_name(self) -> None:
-        """
-        A factory may be named, as in YAML; it is given our timeouts, and makes no
-        retries.
-        """
-        made.clear()
-        client_of(f"{__name__}.make").put("g", "s", EVENTS)
-        (config,) = made
-        assert (3, 10, 1) == (
-            config.connect_timeout,
-            config.read_timeout,
-            config.retries["total_max_attempts"],
-        )
-
-    def test_factory_not_there(self) -> None:
-        """
-        A factory that is not there is an outage that names it.
-        """
-        with pytest.raises(CallFailed, match="nowhere") as caught:
-            client_of("tests.nowhere.make").put("g", "s", EVENTS)
-        assert OUTAGE == caught.value.kind
-
-    @pytest.mark.parametrize(
-        ("error", "expected"),
-        [
-            (said("ExpiredTokenException", 400), 2),
-            (said("AccessDeniedException", 400), 2),
-            (said("ThrottlingException", 400), 1),
-        ],
-    )
-    def test_session(self, error: Exception, expected: int) -> None:
-        """
-        After what credentials may have caused, the session is a new one.
-        """
-        clients: list[Boto] = []
-
-        def factory(_: Any) -> Boto:
-            clients.append(Boto(error))
-            return clients[-1]
-
-        client = client_of(factory)
-        for _ in range(2):
-            with pytest.raises(CallFailed):
-                client.put("g", "s", EVENTS)
-        assert expected == len(clients)
-
-    def test_boto3(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        Without a factory, boto3 makes the client, for the region and the address.
-        """
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        client = Client(Access("eu-west-1", None, "http://127.0.0.1:9", None))
-        with pytest.raises(CallFailed) as caught:
-            client.create_stream("g", "s")
+        client = client_of(make)
+        client.put("g", "s", EVENTS)
         client.forget()
-        assert TRANSIENT == caught.value.kind
+        client.put("g", "s", EVENTS)
+        assert [10.0, 10.0] == made

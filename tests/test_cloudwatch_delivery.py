@@ -11,11 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_log.cloudwatch.batch import Event
-from chimera_log.cloudwatch.delivery import Delivery, Pace
-from chimera_log.cloudwatch.memory import DROP_OLDEST, Bounds, MemoryQueue
-from chimera_log.cloudwatch.place import Target
-from chimera_log.cloudwatch.retry import (
+from chimera_log.aws.retry import (
     ABSENT,
     MISSING,
     OUTAGE,
@@ -23,6 +19,10 @@ from chimera_log.cloudwatch.retry import (
     TRANSIENT,
     Backoff,
 )
+from chimera_log.cloudwatch.batch import Event
+from chimera_log.cloudwatch.delivery import Delivery, Pace
+from chimera_log.cloudwatch.memory import DROP_OLDEST, Bounds, MemoryQueue
+from chimera_log.cloudwatch.place import Target
 from tests.aws import Logs
 
 if TYPE_CHECKING:

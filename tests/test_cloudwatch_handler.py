@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import chimera_log
+from chimera_log.aws.retry import OUTAGE, TRANSIENT
 from chimera_log.cloudwatch import sender
 from chimera_log.cloudwatch.notices import OWN_LOGGER
-from chimera_log.cloudwatch.retry import OUTAGE, TRANSIENT
 from chimera_log.options import ConfigError
 from tests.aws import Boto, Logs
 from tests.conftest import record, threads_now

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from chimera_log.aws.retry import OUTAGE, TRANSIENT
+from chimera_log.aws.session import CallFailed
 from chimera_log.cloudwatch.batch import Event, size_of
-from chimera_log.cloudwatch.client import CallFailed
 from chimera_log.cloudwatch.delivery import Delivery, Pace
 from chimera_log.cloudwatch.memory import DROP_OLDEST, Bounds, MemoryQueue
 from chimera_log.cloudwatch.place import Target
-from chimera_log.cloudwatch.retry import OUTAGE, TRANSIENT
 from chimera_log.cloudwatch.rules import MAX_BATCH_BYTES
 from chimera_log.cloudwatch.spool import Spool
 from tests.aws import Logs

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chimera_log.aws.access import Access
+from chimera_log.aws.retry import OUTAGE
 from chimera_log.cloudwatch.batch import Event
-from chimera_log.cloudwatch.client import Access
 from chimera_log.cloudwatch.delivery import Pace
 from chimera_log.cloudwatch.memory import DROP_OLDEST, Bounds
-from chimera_log.cloudwatch.retry import OUTAGE
 from chimera_log.cloudwatch.route import Destination, Options, Route
 from tests.aws import Boto, Logs
 

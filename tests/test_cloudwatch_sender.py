@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chimera_log import JsonFormatter
-from chimera_log.cloudwatch import client, sender
+from chimera_log.aws import session
+from chimera_log.aws.retry import OUTAGE
+from chimera_log.cloudwatch import sender
 from chimera_log.cloudwatch.handler import CloudWatchHandler
-from chimera_log.cloudwatch.retry import OUTAGE
 from tests.aws import Boto, Logs
 from tests.conftest import record
 
@@ -117,7 +118,7 @@ def test_under_gevent(
     patched = types.SimpleNamespace(is_module_patched=lambda name: name == "socket")
     monkeypatch.setitem(sys.modules, "gevent.monkey", patched)
     sender._disconnect()
-    closed = route._client._client is None
+    closed = route._client._session._client is None
     handler.handle(record("two"))
     handler.flush()
     assert (True, 2) == (closed, len(logs.messages))
@@ -134,9 +135,9 @@ def test_connection_of_the_closed(
     handler.handle(record("one"))
     handler.flush()
     route: Any = handler._route
-    was_open = route._client._client is not None
+    was_open = route._client._session._client is not None
     handler.close()
-    assert (True, None) == (was_open, route._client._client)
+    assert (True, None) == (was_open, route._client._session._client)
 
 
 def test_threads_without_numbers(
@@ -154,7 +155,7 @@ def test_threads_without_numbers(
     assert 2 == len(logs.messages)
 
 
-@pytest.mark.parametrize("module", [client, sender])
+@pytest.mark.parametrize("module", [session, sender])
 def test_without_fork(
     module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

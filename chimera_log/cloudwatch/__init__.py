@@ -7,7 +7,7 @@ From `logging` down to the API:
 - `sender` is the one thread, and what happens at a flush, a fork, the end.
 - `route` is what handlers with one destination share; `notices` tells of trouble.
 - `delivery` brings a queue to a stream, step by step; `place` makes the stream.
-- `client` makes the four calls; the only module that knows boto3.
+- `client` makes the four calls, and says what their errors mean.
 
 Where records wait:
 
@@ -17,7 +17,6 @@ Where records wait:
 What is decided, by functions and classes that do no I/O and are told the time:
 
 - `rules` are AWS's limits; `batch` keeps within them, `oversize` shortens.
-- `retry` says what an error means, and when to try again.
 - `poison` finds the event that AWS does not take.
 """
 

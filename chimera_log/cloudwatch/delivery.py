@@ -15,12 +15,7 @@ from __future__ import annotations
 import time
 from collections import namedtuple
 
-from chimera_log.cloudwatch.batch import Batch, Event, size_of
-from chimera_log.cloudwatch.client import CallFailed
-from chimera_log.cloudwatch.memory import MemoryQueue
-from chimera_log.cloudwatch.place import Place
-from chimera_log.cloudwatch.poison import Bisection
-from chimera_log.cloudwatch.retry import (
+from chimera_log.aws.retry import (
     ABSENT,
     INVALID,
     MISSING,
@@ -29,6 +24,11 @@ from chimera_log.cloudwatch.retry import (
     UNABLE,
     Backoff,
 )
+from chimera_log.aws.session import CallFailed
+from chimera_log.cloudwatch.batch import Batch, Event, size_of
+from chimera_log.cloudwatch.memory import MemoryQueue
+from chimera_log.cloudwatch.place import Place
+from chimera_log.cloudwatch.poison import Bisection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

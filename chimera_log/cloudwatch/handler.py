@@ -9,9 +9,9 @@ import os
 import time
 
 from chimera_log import options
+from chimera_log.aws.access import access_of
 from chimera_log.cloudwatch import rules, sender
 from chimera_log.cloudwatch.batch import Event
-from chimera_log.cloudwatch.client import Access
 from chimera_log.cloudwatch.delivery import NOTHING, Pace
 from chimera_log.cloudwatch.memory import DROP_OLDEST, WHEN_FULL, Bounds
 from chimera_log.cloudwatch.notices import OWN_LOGGER
@@ -118,12 +118,7 @@ class CloudWatchHandler(LineHandler):
         group = rules.log_group_name(log_group_name)
         self._name_it(f"CloudWatch Logs, {group}")
         self._destination = Destination(
-            Access(
-                options.text("region_name", region_name),
-                options.text("profile_name", profile_name),
-                _url(endpoint_url),
-                _factory(client_factory),
-            ),
+            access_of(region_name, profile_name, endpoint_url, client_factory),
             group,
             rules.log_stream_name(log_stream_name),
             _folder(spool_dir),
@@ -258,26 +253,6 @@ class CloudWatchHandler(LineHandler):
     def _message(self, record: logging.LogRecord) -> bytes:
         """Return the line of *record*, without the line feed that files need."""
         return self.format(record).encode("utf-8", "backslashreplace")
-
-
-def _url(value: Any) -> str | None:
-    url = options.text("endpoint_url", value)
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise ConfigError(f"endpoint_url: {value!r} is no URL; begin it with https://")
-    return url
-
-
-def _factory(value: Any) -> Any:
-    if value is None or callable(value):
-        return value
-    path = value if isinstance(value, str) else ""
-    names = path.split(".")
-    if len(names) == 1 or not all(name.isidentifier() for name in names):
-        raise ConfigError(
-            f"client_factory: {value!r} is neither a callable nor the dotted path of "
-            "one; write 'package.module.function'"
-        )
-    return path
 
 
 def _folder(value: Any) -> str | None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from chimera_log.cloudwatch.client import CallFailed
-from chimera_log.cloudwatch.retry import INVALID, MISSING, REFUSED, TRANSIENT
+from chimera_log.aws.retry import INVALID, MISSING, REFUSED, TRANSIENT
+from chimera_log.aws.session import CallFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 """
-What an error of AWS means for the events it was about, and when to try again.
+What an error of AWS means for whoever asked, and when to try again.
 
 Pure: `meaning` reads an answer, a `Backoff` is told the time and answers how long
 to wait.  Retries are ours alone; boto3 is told to make none.
@@ -17,12 +17,11 @@ DONE = "done"  # it is as we wanted it already
 TRANSIENT = "transient"  # busy, broken or out of reach: the same again, soon
 OUTAGE = "outage"  # not with these credentials, not by this route: keep, and probe
 REFUSED = "refused"  # we may not, or the account may not have more of it
-MISSING = "missing"  # the group or the stream is not there
-INVALID = "invalid"  # at least one of the events is not acceptable
+MISSING = "missing"  # where it should go is not there
+INVALID = "invalid"  # what we sent is not acceptable
 UNABLE = "unable"  # we have no credentials, no region: nobody was even asked
 ABSENT = "absent"  # there is no boto3
 
-_DONE = frozenset({"ResourceAlreadyExistsException", "DataAlreadyAcceptedException"})
 _REFUSED = frozenset({"LimitExceededException", "UnauthorizedOperation"})
 _TRANSIENT = frozenset(
     {
@@ -37,8 +36,6 @@ _TRANSIENT = frozenset(
         "TooManyRequestsException",
     }
 )
-# Names that AWS puts into the message when the fault is not in an event.
-_NOT_THE_EVENTS = ("logGroupName", "logStreamName")
 _FORBIDDEN = (401, 403)
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
@@ -49,23 +46,15 @@ _TRUST = 5  # failures in a row until we wait the longest time
 _HURRIED_CAP = 1.0  # seconds between two tries while somebody waits for us
 
 
-def meaning(code: str, status: int, message: str = "") -> str:
+def meaning(code: str, status: int) -> str:
     """
-    Return what an error answer means.
+    Return what an error answer means, unless its service has another name for it.
 
     Args:
         code: AWS's name for it; what is no answer of AWS (a proxy's page) has the
             status for a name.
         status: The HTTP status.
-        message: AWS's explanation.
     """
-    if code in _DONE:
-        return DONE
-    if code == "ResourceNotFoundException":
-        return MISSING
-    if code == "InvalidParameterException":
-        is_elsewhere = any(name in message for name in _NOT_THE_EVENTS)
-        return OUTAGE if is_elsewhere else INVALID
     if (
         code in _TRANSIENT
         or code.startswith("Throttl")
@@ -76,7 +65,7 @@ def meaning(code: str, status: int, message: str = "") -> str:
     if code in _REFUSED or code.startswith("AccessDenied") or status in _FORBIDDEN:
         return REFUSED
     # Credentials that expired or are unknown, a clock that is wrong, and what we do
-    # not know: none of it is the events' fault.
+    # not know: none of it is the fault of what we sent.
     return OUTAGE
 
 

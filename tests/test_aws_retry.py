@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_log.cloudwatch.retry import (
-    DONE,
-    INVALID,
+from chimera_log.aws.retry import (
     MISSING,
     OUTAGE,
     REFUSED,
@@ -26,10 +24,6 @@ class TestMeaning:
     @pytest.mark.parametrize(
         ("code", "status", "expected"),
         [
-            ("ResourceAlreadyExistsException", 400, DONE),
-            ("DataAlreadyAcceptedException", 400, DONE),
-            ("ResourceNotFoundException", 400, MISSING),
-            ("InvalidParameterException", 400, INVALID),
             ("ThrottlingException", 400, TRANSIENT),
             ("Throttling", 400, TRANSIENT),
             ("ServiceUnavailableException", 503, TRANSIENT),
@@ -56,14 +50,6 @@ class TestMeaning:
         Every answer of AWS, or of a proxy in its place, has one meaning.
         """
         assert expected == meaning(code, status)
-
-    @pytest.mark.parametrize("name", ["logGroupName", "logStreamName"])
-    def test_invalid_name(self, name: str) -> None:
-        """
-        A name that AWS does not take is no event's fault: nothing is given up.
-        """
-        message = f"Value 'x' at '{name}' failed to satisfy constraint"
-        assert OUTAGE == meaning("InvalidParameterException", 400, message)
 
 
 class TestBackoff:
