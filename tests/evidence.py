@@ -124,7 +124,7 @@ class Evidence:
                 delete(
                     str(self.path),
                     step,
-                    manifests_of(str(self.path), key),
+                    manifests_of(str(self.path), key, self.keys),
                     tell or self.tell,
                     now=self.now if now is None else now,
                     by="test",

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from chimera_log.audit.chain import Key
 from chimera_log.audit.manifest import (
+    STATES,
     Copy,
     Manifest,
     ManifestError,
     Manifests,
+    Restored,
     Sealed,
     Tombstone,
     decode,
@@ -28,6 +30,7 @@ from chimera_log.audit.manifest import (
     encode,
 )
 from chimera_log.files import opening
+from chimera_log.files.compress import Turn
 from chimera_log.files.names import segment_name
 from tests.logs import FIRST, STAMP, refusing
 
@@ -55,9 +58,10 @@ SEALED = Sealed(
     retention_floor_days=1096,
     previous=None,
 )
-COPY = Copy("s3://evidence/1", "v.1", is_verified=True, locked_until=FIRST + 9e7)
+COPY = Copy("done", "s3://evidence/1", "6e" * 32, 900, "v.1", True, FIRST + 9e7)
 TOMBSTONE = Tombstone(FIRST + 9.5e7, "older than 1096 days", "chimera-log prune")
-PRUNED = Manifest(SEALED, COPY, TOMBSTONE)
+RESTORED = Restored(FIRST + 9.6e7, FIRST + 9.9e7, "chimera-log archive")
+PRUNED = Manifest(SEALED, COPY, TOMBSTONE, RESTORED)
 
 
 def named(number: int) -> str:
@@ -126,8 +130,19 @@ MANIFESTS = st.builds(
         latest=st.none() | NUMBERS,
         previous=st.none() | TEXTS,
     ),
-    st.none() | st.builds(Copy, TEXTS, st.none() | TEXTS, st.booleans(), NUMBERS),
+    st.none()
+    | st.builds(
+        Copy,
+        st.sampled_from(STATES),
+        TEXTS,
+        TEXTS,
+        COUNTS,
+        st.none() | TEXTS,
+        st.booleans(),
+        NUMBERS,
+    ),
     st.none() | st.builds(Tombstone, NUMBERS, TEXTS, TEXTS),
+    st.none() | st.builds(Restored, NUMBERS, NUMBERS, TEXTS),
 )
 
 
@@ -139,7 +154,7 @@ class TestDecode:
         """
         text = encode(manifest, key)
 
-        assert manifest == decode(text, key)
+        assert manifest == decode(text, *filter(None, [key]))
         assert manifest == decode(text)
 
     @given(st.data())
@@ -194,6 +209,7 @@ class TestDecode:
             changed(PRUNED, "copy", to=[1, 2, 3, 4]),
             changed(PRUNED, "copy", "more", to=1),
             changed(PRUNED, "tombstone", to="gone"),
+            changed(PRUNED, "restored", to=5),
             changed(PRUNED, "sealed", "more", to=1),
             changed(PRUNED, "signature", to=[]),
         ],
@@ -236,6 +252,10 @@ class TestDecode:
             ("sealed", "latest", float("inf")),
             ("sealed", "retention_floor_days", None),
             ("sealed", "retention_floor_days", float("-inf")),
+            ("copy", "state", None),
+            ("copy", "state", "lost"),
+            ("copy", "sha256", 5),
+            ("copy", "bytes", "900"),
             ("copy", "place", None),
             ("copy", "version_id", 5),
             ("copy", "is_verified", 1),
@@ -247,6 +267,9 @@ class TestDecode:
             ("tombstone", "time", float("nan")),
             ("tombstone", "reason", 5),
             ("tombstone", "by", None),
+            ("restored", "time", None),
+            ("restored", "until", "2099-01-01"),
+            ("restored", "by", 5),
         ],
         ids=lambda value: f"{value!r:.12}",
     )
@@ -297,6 +320,17 @@ class TestSignature:
 
         with pytest.raises(ManifestError, match="not signed"):
             decode(json.dumps(content).encode(), KEY)
+
+    def test_another_key(self) -> None:
+        """
+        Of several keys any will do; where none does, all are named.
+        """
+        other = Key(b"another secret, not this", "other")
+        third = Key(b"a third secret, of no use", "third")
+
+        assert PRUNED == decode(encode(PRUNED, KEY), other, KEY)
+        with pytest.raises(ManifestError, match="with key other or third"):
+            decode(encode(PRUNED, KEY), other, third)
 
     def test_names_its_key(self) -> None:
         """
@@ -597,3 +631,87 @@ class TestSave:
 
         # The last one is that of the directory.
         assert ["write_all", "fsync", "replace", "sync_directory", "fsync"] == done
+
+
+def gone(manifest: Manifest) -> Manifest:
+    """Return *manifest* with a tombstone."""
+    return manifest._replace(tombstone=TOMBSTONE)
+
+
+def waited(seconds: float) -> None:
+    """Fail: nobody is to be waited for."""
+    pytest.fail(f"waited for {seconds} s")
+
+
+class TestUpdate:
+    def test_changed(self, manifests: Manifests) -> None:
+        """
+        What is said of a segment is read again, changed and kept; then others may.
+        """
+        manifests.save(of(1))
+        for _ in range(2):
+            changed = manifests.update(named(1), gone, waited)
+            assert gone(of(1)) == changed == manifests.load(named(1))
+
+    def test_two_at_once(self, manifests: Manifests, folder: Path) -> None:
+        """
+        Nobody's change is lost: the second one waits, and goes on from the first.
+        """
+        manifests.save(of(1))
+        other = Turn(str(folder), "manifests")
+        assert other.take()
+
+        def archived(manifest: Manifest) -> Manifest:
+            return manifest._replace(copy=COPY)
+
+        def sleep(_: float) -> None:
+            manifests.save(gone(of(1)))
+            other.release()
+
+        manifests.update(named(1), archived, sleep)
+        assert Manifest(of(1).sealed, COPY, TOMBSTONE) == manifests.load(named(1))
+
+    def test_busy_for_long(self, manifests: Manifests, folder: Path) -> None:
+        """
+        After five seconds in vain it is said, and nothing is changed.
+        """
+        manifests.save(of(1))
+        other = Turn(str(folder), "manifests")
+        assert other.take()
+        pauses: list[float] = []
+
+        with pytest.raises(BlockingIOError, match="changes the manifests"):
+            manifests.update(named(1), gone, pauses.append)
+        assert 5 == pytest.approx(sum(pauses))
+        assert of(1) == manifests.load(named(1))
+        other.release()
+
+    def test_nothing_new(self, manifests: Manifests, folder: Path) -> None:
+        """
+        What is as it is to be is not written again.
+        """
+        manifests.save(of(1))
+        before = file_of(folder, 1).stat()
+        manifests.update(named(1), lambda manifest: manifest, waited)
+        assert before == file_of(folder, 1).stat()
+
+    def test_not_there(self, manifests: Manifests) -> None:
+        """
+        What has no manifest gets none.
+        """
+        with pytest.raises(ManifestError, match="not there any more"):
+            manifests.update(named(1), gone, waited)
+        assert [] == manifests.known()
+
+    def test_older_key(self, folder: Path) -> None:
+        """
+        What an older key signed is signed with the newest; what nobody did is not.
+        """
+        newest = Key(b"another secret, not this")
+        Manifests(str(folder), NAME, KEY).save(of(1))
+        Manifests(str(folder), NAME, newest, [KEY]).update(named(1), gone, waited)
+
+        assert gone(of(1)) == Manifests(str(folder), NAME, newest).load(named(1))
+        Manifests(str(folder), NAME).save(of(2))
+        with pytest.raises(ManifestError, match="not signed"):
+            Manifests(str(folder), NAME, newest, [KEY]).update(named(2), gone, waited)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from chimera_log.audit import chain, prune, reading
 from chimera_log.audit.chain import Key
-from chimera_log.audit.manifest import Copy, Manifest, ManifestError
+from chimera_log.audit.manifest import Copy, Manifest, ManifestError, Restored
 from chimera_log.audit.prune import PruneError, key_of, manifests_of, turn
 from chimera_log.audit.reading import VanishedError, VerifyError
 from chimera_log.audit.retain import DAY, MAX_SILENCE
@@ -465,9 +465,8 @@ class TestDelete:
         steady(trail, 6)
         manifests = manifests_of(str(trail.path), None)
         for number in (1, 2):
-            copy = Copy(
-                "s3://evidence/1", "v.1", is_verified=True, locked_until=FIRST + YEAR
-            )
+            place = "s3://evidence/1"
+            copy = Copy("done", place, "5e" * 32, 900, "v.1", True, FIRST + YEAR)
             sealed = trail.manifest(named(number)).sealed
             manifests.save(Manifest(sealed, copy))
         trail.prune(backup_count=50)
@@ -482,6 +481,39 @@ class TestDelete:
         assert reason == trail.manifest(named(1)).tombstone.reason
         assert "v.1" == trail.manifest(named(1)).copy.version_id
         trail.assert_whole(1)
+
+    def test_restored(self, old: Evidence) -> None:
+        """
+        What had gone and was brought back goes again, and the trail says so again.
+        """
+        kept = old.path.with_name(named(1)).read_bytes()
+        old.prune()
+        first = old.manifest(named(1))
+        old.path.with_name(named(1)).write_bytes(kept)
+        restored = Restored(old.now, old.now + DAY, "test")
+        manifests_of(str(old.path), None).save(first._replace(restored=restored))
+        old.prune()
+        assert 2 == len(old.told)
+        old.assert_whole(1)
+
+        old.prune(old.now + DAY)
+        assert [named(1), named(2), named(1)] == [each["segment"] for each in old.told]
+        assert first == old.manifest(named(1))
+        old.assert_whole(2)
+
+    def test_manifest_vanishes(self, old: Evidence) -> None:
+        """
+        Where there is no manifest that could say so, nothing goes.
+        """
+
+        def tell(event: str, context: Mapping[str, Any]) -> bool:
+            folder = old.path.parent / f".{NAME}.d"
+            (folder / f"{named(1)}.manifest").unlink()
+            return old.tell(event, context)
+
+        with pytest.raises(PruneError, match="damaged: it is not there any more; it"):
+            old.prune(tell=tell)
+        assert named(1) in old.full
 
     def test_foreign_files(self, old: Evidence) -> None:
         """

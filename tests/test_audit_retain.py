@@ -14,7 +14,14 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from chimera_log.audit.chain import Link
-from chimera_log.audit.manifest import Copy, Manifest, Sealed, Tombstone
+from chimera_log.audit.manifest import (
+    STATES,
+    Copy,
+    Manifest,
+    Restored,
+    Sealed,
+    Tombstone,
+)
 from chimera_log.audit.retain import (
     DAY,
     MAX_DISTANCE,
@@ -62,7 +69,7 @@ SEALED = Sealed(
     previous=None,
 )
 AFTER = After(lived=OLD, newest=NOW, floor_days=0, count=0, trouble=None)
-COPY = Copy("s3://evidence/1", "v.1", is_verified=True, locked_until=0)
+COPY = Copy("done", "s3://evidence/1", "5e" * 32, 900, "v.1", True, 0)
 TOMBSTONE = Tombstone(FIRST, "30 days old", "chimera-log prune")
 
 
@@ -218,6 +225,18 @@ class TestOld:
         found = verdict(0.0, tombstone=TOMBSTONE, after=after)
 
         assert Verdict(True, "its removal was begun: 30 days old") == found
+
+    @pytest.mark.parametrize("tombstone", [None, TOMBSTONE])
+    def test_restored(self, tombstone: Tombstone | None) -> None:
+        """
+        What was brought back stays for as long as was asked for, and no longer.
+        """
+        restored = Restored(NOW - DAY, NOW + 1, "chimera-log archive")
+        manifest = Manifest(SEALED, None, tombstone, restored)
+
+        expected = Verdict(False, "restored, to stay until 2025-12-03T08:38:01Z")
+        assert expected == may_delete(manifest, AFTER, NOW)
+        assert may_delete(manifest, AFTER._replace(newest=NOW + 1), NOW + 1.2).may_go
 
 
 class TestClock:
@@ -640,6 +659,31 @@ class TestPlan:
         assert f"{segments[0].name} stays, which is older" == found[1].verdict.why
 
 
+class TestRestored:
+    """Two old segments; the first one had gone, and was brought back for a while."""
+
+    def goes(self, tombstone: Tombstone | None) -> list[bool]:
+        """Return which of them may go, if the first one has that tombstone."""
+        first, second = numbered(1), numbered(2)
+        restored = Restored(NOW, NOW + DAY, "chimera-log archive")
+        manifest = Manifest(first.manifest.sealed, None, tombstone, restored)
+        segments = [first._replace(manifest=manifest), second]
+        return may_go(plan(segments, active(19, elapsed=OLD), NOW))
+
+    def test_had_gone(self) -> None:
+        """
+        It keeps none that came after it: evidence goes in the order in which it came,
+        and it had gone before.
+        """
+        assert [False, True] == self.goes(TOMBSTONE)
+
+    def test_had_not_gone(self) -> None:
+        """
+        One that was never said to have gone keeps those that came after it.
+        """
+        assert [False, False] == self.goes(None)
+
+
 # A trail that was simulated: its segments, its active file, and for each segment when
 # its last record was truly written and what the clock was wrong by then.
 History = namedtuple("History", ["segments", "active", "truth", "now", "wrong_by"])
@@ -900,7 +944,10 @@ def test_old_records_go(
 
 COPIES = st.builds(
     Copy,
+    st.sampled_from(STATES),
     st.just("s3://evidence"),
+    st.just("5e" * 32),
+    st.just(900),
     st.sampled_from(["v.1", "v.1", None]),
     st.sampled_from([True, True, False]),
     st.integers(0, 80).map(lambda days: FIRST + 20 * YEAR + days * DAY)

@@ -116,8 +116,8 @@ class TestPruned:
         made.tell(0)
         made.prune(0)
         if copy is not None:
-            whole = {"place": "s3://there", "version_id": "1", "is_verified": True}
-            moved = Copy(**{**whole, "locked_until": FIRST * 2, **copy})
+            whole = Copy("done", "s3://there", "5e" * 32, 900, "1", True, FIRST * 2)
+            moved = whole._replace(**copy)
             stone = Tombstone(FIRST, "moved", "test")
             made.put(0, Manifest(made.sealed[0], moved, stone))
 

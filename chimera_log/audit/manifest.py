@@ -8,27 +8,33 @@ When the segment is pruned, its manifest stays and says when and why.
 
 A manifest is a small JSON file in the trail's hidden folder.  What it says of the
 segment never changes, and is what its digest is over; what becomes of the segment
-(archived, pruned) is added.  `Manifests` reads and writes them, whole or not at all.
+(archived, pruned, restored) is added.  `Manifests` reads and writes them, whole or not
+at all, and one process at a time.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import time
 from collections import namedtuple
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from chimera_log.files import names, opening
+from chimera_log.files.compress import Turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from chimera_log.audit.chain import Key
 
 _SUFFIX = ".manifest"
 _MAX_BYTES = 64 * 1024  # of a manifest; nobody of us writes a larger one
+_TRIES, _PAUSE = 500, 0.01  # seconds; how often another one's change is waited for
 _BEYOND = 1e19  # all numbers of ours, and what floats can be added to without a loss
 
 # What never changes.
@@ -54,12 +60,18 @@ Sealed = namedtuple(
     ],
 )
 
+# How far a copy has come: its place is chosen; it is there; so is its manifest.
+UPLOADING, ARCHIVED, DONE = STATES = ("uploading", "archived", "done")
+
 # Where a copy is, and until when nobody can remove it.
 Copy = namedtuple(
     "Copy",
     [
+        "state",  # one of `STATES`
         "place",  # such as ``s3://bucket/key``
-        "version_id",
+        "sha256",  # of its own bytes, which are compressed
+        "bytes",
+        "version_id",  # ``None`` if it is not known, or there are no versions
         "is_verified",  # whether that very version was seen to hold these bytes
         "locked_until",  # seconds since the epoch; 0: not locked
     ],
@@ -68,9 +80,15 @@ Copy = namedtuple(
 # That a segment was removed: when, why, and by whom.
 Tombstone = namedtuple("Tombstone", ["time", "reason", "by"])
 
+# That a segment was brought back: when, for how long at least, and by whom.
+Restored = namedtuple("Restored", ["time", "until", "by"])
+
 Manifest = namedtuple(
-    "Manifest", ["sealed", "copy", "tombstone"], defaults=[None, None]
+    "Manifest",
+    ["sealed", "copy", "tombstone", "restored"],
+    defaults=[None, None, None],
 )
+_PARTS = {"copy": Copy, "tombstone": Tombstone, "restored": Restored}
 
 
 class ManifestError(ValueError):
@@ -88,7 +106,7 @@ def encode(manifest: Manifest, key: Key | None = None) -> bytes:
         "sealed": manifest.sealed._asdict(),
         "digest": digest(manifest.sealed),
     }
-    for name in ("copy", "tombstone"):
+    for name in _PARTS:
         part = getattr(manifest, name)
         if part is not None:
             content[name] = part._asdict()
@@ -98,13 +116,13 @@ def encode(manifest: Manifest, key: Key | None = None) -> bytes:
     return json.dumps(content, indent=1).encode() + b"\n"
 
 
-def decode(text: bytes, key: Key | None = None) -> Manifest:
+def decode(text: bytes, *keys: Key) -> Manifest:
     """
     Return the manifest that *text* holds.
 
     Args:
         text: As `encode` returned it.
-        key: With it, a signature by it is required.
+        keys: With any, a signature by one of them is required.
 
     Raises:
         ManifestError: If it is damaged, was changed, or is not signed.
@@ -112,22 +130,23 @@ def decode(text: bytes, key: Key | None = None) -> Manifest:
     try:
         content = json.loads(text)
         sealed = Sealed(**content["sealed"])
-        copy = Copy(**content["copy"]) if "copy" in content else None
-        tombstone = (
-            Tombstone(**content["tombstone"]) if "tombstone" in content else None
-        )
+        parts = {
+            name: kind(**content[name])
+            for name, kind in _PARTS.items()
+            if name in content
+        }
         is_whole = content["digest"] == digest(sealed)
         signature = content.pop("signature", {}).get("hmac")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ManifestError(f"no manifest: {type(error).__name__}: {error}") from None
     if not is_whole:
         raise ManifestError("its digest is not that of what it says")
-    if key is not None and signature != key.hash(_canonical(content)):
-        raise ManifestError(f"not signed with key {key.key_id}")
-    for part in (sealed, copy, tombstone):
-        if part is not None:
-            _check(part)
-    return Manifest(sealed, copy, tombstone)
+    if keys and signature not in [key.hash(_canonical(content)) for key in keys]:
+        named = " or ".join(key.key_id for key in keys)
+        raise ManifestError(f"not signed with key {named}")
+    for part in (sealed, *parts.values()):
+        _check(part)
+    return Manifest(sealed, **parts)
 
 
 class Manifests:
@@ -138,12 +157,20 @@ class Manifests:
         folder: The trail's hidden folder; made when something is to be written.
         name: The active file's name.
         key: Signs what is written, and is required of what is read.
+        older: Keys that what is read may be signed with as well.
     """
 
-    def __init__(self, folder: str, name: str, key: Key | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        name: str,
+        key: Key | None = None,
+        older: Sequence[Key] = (),
+    ) -> None:
         self._folder = folder
         self._name = name
         self._key = key
+        self._keys = [] if key is None else [key, *older]
 
     def known(self) -> list[str]:
         """Return the names of the segments that have a manifest, the oldest first."""
@@ -178,7 +205,7 @@ class Manifests:
             return None
         if len(text) > _MAX_BYTES:
             raise ManifestError(f"longer than {_MAX_BYTES} bytes")
-        manifest = decode(text, self._key)
+        manifest = decode(text, *self._keys)
         if manifest.sealed.segment != segment:
             raise ManifestError(f"it is of {manifest.sealed.segment!r}")
         return manifest
@@ -203,6 +230,57 @@ class Manifests:
             os.close(fd)
         os.replace(new, path)
         opening.sync_directory(self._folder)
+
+    def update(
+        self,
+        segment: str,
+        change: Callable[[Manifest], Manifest],
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> Manifest:
+        """
+        Change what is said of *segment*, so that no two changes undo each other.
+
+        Args:
+            segment: It has a manifest.
+            change: Is told what is said now, and returns what is to be said.
+            sleep: Waits so many seconds, while another one changes a manifest.
+
+        Returns:
+            What is said from now on, and the disk keeps.
+
+        Raises:
+            ManifestError: If its manifest is not there any more, or damaged.
+            OSError: If that cannot be done; the one before is still there.
+        """
+        with self._changing(sleep):
+            manifest = self.load(segment)
+            if manifest is None:
+                raise ManifestError("it is not there any more")
+            changed = change(manifest)
+            if changed != manifest:
+                self.save(changed)
+            return changed
+
+    @contextmanager
+    def _changing(self, sleep: Callable[[float], object]) -> Iterator[None]:
+        """
+        Have the manifests to ourselves, for as long as it takes to write one.
+
+        Raises:
+            BlockingIOError: If another process has them for seconds.
+        """
+        ours = Turn(self._folder, "manifests")
+        for _ in range(_TRIES):
+            if ours.take():
+                break
+            sleep(_PAUSE)
+        else:
+            what = "another process changes the manifests"
+            raise BlockingIOError(errno.EAGAIN, what, self._folder)
+        try:
+            yield
+        finally:
+            ours.release()
 
     def _path(self, segment: str) -> str:
         return os.path.join(self._folder, segment + _SUFFIX)
@@ -232,17 +310,21 @@ _KINDS: dict[type, dict[str, tuple[type, ...]]] = {
         "latest": _NO_NUMBER,
     },
     Copy: {
-        "place": _TEXT,
+        **dict.fromkeys(("state", "place", "sha256"), _TEXT),
+        "bytes": _COUNT,
         "version_id": _NO_TEXT,
         "is_verified": (bool,),
         "locked_until": _NUMBER,
     },
     Tombstone: {"time": _NUMBER, "reason": _TEXT, "by": _TEXT},
+    Restored: {"time": _NUMBER, "until": _NUMBER, "by": _TEXT},
 }
 
 
-def _check(part: Sealed | Copy | Tombstone) -> None:
+def _check(part: Sealed | Copy | Tombstone | Restored) -> None:
     """Refuse what *part* cannot hold: a manifest may be anybody's work."""
+    if isinstance(part, Copy) and part.state not in STATES:
+        raise ManifestError(f"state: {part.state!r:.80}")
     for name, kinds in _KINDS[type(part)].items():
         value = getattr(part, name)
         is_sound = isinstance(value, kinds) and (

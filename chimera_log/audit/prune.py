@@ -130,7 +130,7 @@ def turn(path: str, sleep: Callable[[float], None]) -> Iterator[None]:
         PruneError: If it has it for longer than ten seconds.
         OSError: If the hidden folder cannot be written.
     """
-    folder = _folder_of(path)
+    folder = folder_of(path)
     if not os.path.isdir(folder):  # nothing was ever sealed, so nothing will go
         yield
         return
@@ -179,10 +179,18 @@ def delete(
     there = {
         file: _checked(file, manifest.sealed) for file in files if os.path.lexists(file)
     }
-    if manifest.tombstone is None:
+    if manifest.tombstone is None or manifest.restored is not None:
         if not tell("audit_pruned", _context(manifest.sealed, why)):
             raise PruneError(f"{step.name}: the trail cannot be told; it stays")
-        manifests.save(manifest._replace(tombstone=Tombstone(now, why, by)))
+        tombstone = manifest.tombstone or Tombstone(now, why, by)
+        try:
+            manifests.update(
+                step.name,
+                lambda found: found._replace(tombstone=tombstone, restored=None),
+            )
+        except ManifestError as error:
+            what = f"{step.name}: its manifest is damaged: {error}; it stays"
+            raise PruneError(what) from None
     for file, identity in there.items():
         if _identity(file) != identity:
             raise PruneError(f"{file}: was changed meanwhile; it stays")
@@ -190,12 +198,20 @@ def delete(
     opening.sync_directory(directory)
 
 
-def manifests_of(path: str, key: Key | None) -> Manifests:
-    """Return the manifests of the trail at *path*."""
-    return Manifests(_folder_of(path), os.path.basename(path), key)
+def manifests_of(path: str, key: Key | None, older: Sequence[Key] = ()) -> Manifests:
+    """
+    Return the manifests of the trail at *path*.
+
+    Args:
+        path: Its active file, absolute.
+        key: Signs what is written, and is required of what is read.
+        older: Keys that what is read may be signed with as well.
+    """
+    return Manifests(folder_of(path), os.path.basename(path), key, older)
 
 
-def _folder_of(path: str) -> str:
+def folder_of(path: str) -> str:
+    """Return the hidden folder of the trail at *path*."""
     return Aside(*os.path.split(path)).path
 
 

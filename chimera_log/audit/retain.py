@@ -158,7 +158,8 @@ def may_delete(
     is moved.  In both cases *now* has to be within a day of the trail's newest
     record, or an operator says that it is right.
 
-    What was begun, as a tombstone says, may be finished.
+    What was begun, as a tombstone says, may be finished.  What was brought back stays
+    for as long as was asked for, whatever else is said of it.
 
     Args:
         manifest: The segment's.
@@ -168,6 +169,9 @@ def may_delete(
         is_archiving: See there.
         confirmed: See there.
     """
+    restored = manifest.restored
+    if restored is not None and now < restored.until:
+        return Verdict(False, f"restored, to stay until {_date(restored.until)}")
     if manifest.tombstone is not None:
         return Verdict(True, f"its removal was begun: {manifest.tombstone.reason}")
     if after.trouble is not None:
@@ -369,12 +373,17 @@ def _doubt(now: float, newest: float | None) -> str | None:
 
 
 def _oldest_first(steps: list[Step]) -> list[Step]:
-    """Return *steps* where none goes before an older one."""
+    """
+    Return *steps* where none goes before an older one.
+
+    One that had gone, and was brought back for a while, keeps none that came after it.
+    """
     found = []
     stays = None
     for step in steps:
         if not step.verdict.may_go:
-            stays = stays or step.name
+            had_gone = step.manifest is not None and step.manifest.tombstone is not None
+            stays = stays or (None if had_gone else step.name)
         elif stays:
             verdict = Verdict(False, f"{stays} stays, which is older")
             step = step._replace(verdict=verdict)  # noqa: PLW2901  the same step

@@ -166,7 +166,7 @@ def is_premature(manifest: Manifest, now: float) -> bool:
         manifest: The segment's.
         now: Seconds since the epoch.
     """
-    sealed, copy, _ = manifest
+    sealed, copy = manifest.sealed, manifest.copy
     until = keep_until(sealed, sealed.retention_floor_days)
     if until is None:
         return sealed.chain is not None

@@ -116,7 +116,7 @@ def _prune(path: str, keys: list[Key], given: argparse.Namespace) -> int:
         going = [step for step in steps if step.verdict.may_go]
         if going and not given.dry_run:
             tell = stack.enter_context(_told(path, key))
-            manifests = manifests_of(path, key)
+            manifests = manifests_of(path, key, keys)
             for step in going:
                 delete(path, step, manifests, tell, now=now, by=_WHO)
                 print(printable(f"{step.name}: deleted"), flush=True)

@@ -221,17 +221,20 @@ class Compression:
 
 class Turn:
     """
-    Whose turn it is, among processes, to maintain the segments of one log file.
+    Whose turn it is, among processes, to do something for one log file.
 
     The turn is a lock, so it goes with the process that has it.  Where there are
     no locks it is always ours.
 
     Args:
         folder: The hidden folder; made if it is not there.
+        name: Of the file in it that is locked; by default it is about maintaining
+            the segments.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, name: str = "maintenance") -> None:
         self._folder = folder
+        self._name = name
         self._calls = Ordinary()
         self._fd = -1
 
@@ -245,7 +248,7 @@ class Turn:
         if self._fd >= 0:
             return True
         opening.make_directory(self._folder, 0o750)
-        path = os.path.join(self._folder, "maintenance")
+        path = os.path.join(self._folder, self._name)
         fd = opening.open_or_make(path, opening.FLAGS | opening.NOFOLLOW, 0o640)
         try:
             is_ours = self._calls.try_lock(fd)
