@@ -23,6 +23,10 @@ Verifying it:
   record after the other, and `diagnosis` names what is wrong where that fails.
 - `seals` are what the manifests say; `anchors` is what witnesses wrote down.
 - `reading` has the files as they are at one moment.
+
+Asking it:
+
+- `tailing` hands over each chained line once, as the trail goes on.
 """
 
 from chimera_log.audit.handler import AuditFileHandler
