@@ -35,6 +35,7 @@ FIRST_BLOCK = 23_660_000
 # One transaction with a story, of the first host's second day.
 TX = "0x" + 2 * "7a1be4c0d2f3958617a4b8c9d0e1f203"
 BUNDLE = "0x" + 4 * "b0d1e2f3a4958677"
+HARD_TO_READ = "\0 \\u0000 \u2028 \n \ud800 \N{EURO SIGN} \x1b[0m '\" {}"
 _STRATEGIES = ("cross_dex", "liquidation", "triangular")
 
 
@@ -143,7 +144,10 @@ class Bot:
         if end["status"] != "failed":
             end |= {"gas_used": gas, "gas_price_wei": chance.randrange(10**9, 10**11)}
         latency = chance.randrange(1_000, 90_000) / 1_000
-        self.log(log_execution_attempt, **same, **end, latency_ms=latency)
+        note = HARD_TO_READ if number % 10 == 0 else "plain"
+        self.log(
+            log_execution_attempt, **same, **end, latency_ms=latency, note=note, Note=1
+        )
 
 
 def logged_by(folder: Path, host: str, seed: int) -> Bot:

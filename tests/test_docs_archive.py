@@ -15,9 +15,12 @@ import subprocess
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import hcl2
 import pytest
 import yaml
+from botocore import xform_name
+from botocore.validate import ParamValidator
 
 import chimera_log
 from tests.test_docs import ROOT, blocks, shell
@@ -292,6 +295,22 @@ def _as_json(rule: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+@pytest.fixture(scope="module")
+def aws() -> dict[str, Any]:
+    """The models of the APIs that the page's scripts use, as ``aws`` names them."""
+    session = botocore.session.Session()
+    names = {"s3api": "s3", "iam": "iam"}
+    return {said: session.get_service_model(name) for said, name in names.items()}
+
+
+def operation(aws: dict[str, Any], service: str, said: str) -> Any:
+    """Return the model of an operation that ``aws`` calls as it is *said*."""
+    (found,) = (
+        each for each in aws[service].operation_names if xform_name(each, "-") == said
+    )
+    return aws[service].operation_model(found)
+
+
 SCRIPTS = [
     textwrap.dedent(each)
     for each in re.findall(r"^ *```sh\n(.*?)^ *```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -323,17 +342,42 @@ class TestScripts:
 
         assert set(NAMED) - {"options"} == set(used)
 
-    def test_json_arguments(self) -> None:
+    def test_aws_knows_what_is_asked(self, aws: dict[str, Any]) -> None:
         """
-        What they hand over as JSON is JSON.
+        Each call of ``aws`` is one of the API's, with all that it needs and no more.
         """
-        found = [
-            json.loads(each)
-            for script in SCRIPTS
-            for each in re.findall(r"'(\{.*\})'", script)
-        ]
+        calls = re.findall(
+            r"^ *aws (\w+) ([\w-]+) (.*)$",
+            "".join(SCRIPTS).replace("\\\n", ""),
+            re.MULTILINE,
+        )
 
-        assert [{"Days": 7, "GlacierJobParameters": {"Tier": "Bulk"}}] == found
+        assert 10 == len(calls)
+        for service, name, rest in calls:
+            model = operation(aws, service, name).input_shape
+            known = {xform_name(each, "-") for each in model.members}
+            needed = {xform_name(each, "-") for each in model.required_members}
+            given = set(re.findall(r"--([\w-]+)", rest)) - {"query", "output"}
+            assert needed <= given <= known, name
+
+    @pytest.mark.parametrize(
+        ("name", "member"),
+        [
+            ("put-bucket-lifecycle-configuration", "LifecycleConfiguration"),
+            ("restore-object", "RestoreRequest"),
+        ],
+    )
+    def test_json_arguments(self, aws: dict[str, Any], name: str, member: str) -> None:
+        """
+        What they hand over as JSON has the form that the API takes.
+        """
+        option = xform_name(member, "-")
+        (said,) = re.findall(rf"--{option} ('.*?'|\S+)", "".join(SCRIPTS))
+        content = NAMED.get(said.removeprefix("file://"), said.strip("'"))
+        shape = operation(aws, "s3api", name).input_shape.members[member]
+        report = ParamValidator().validate(json.loads(content), shape)
+
+        assert "" == report.generate_report()
 
 
 class TestCost:

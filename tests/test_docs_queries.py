@@ -39,7 +39,8 @@ QUESTIONS = [
         r"^### \d+\. ", PAGE.split("\n## The SQL index\n")[0], flags=re.MULTILINE
     )[1:]
 ]
-INDEX_QUESTIONS = blocks(PAGE.split("\n## The SQL index\n")[1], "sql")
+SQLITE_QUESTIONS = blocks(PAGE.split("\n### SQLite\n")[1].split("\n### ")[0], "sql")
+POSTGRESQL_QUESTIONS = blocks(PAGE.split("\n### PostgreSQL\n")[1], "sql")
 
 
 class Archive:
@@ -497,6 +498,18 @@ class TestAthena:
             assert first <= path.parts[-3].removeprefix("dt=")
 
 
+def _rows(archive: Archive) -> Iterator[list[Any]]:
+    """Yield what a database's index has of each line."""
+    for _, line in archive.lines():
+        content = json.loads(line)
+        link = content["audit"]
+        yield [
+            *(link["chain"], link["seq"], content["timestamp"]),
+            *(content[name] for name in ("level", "module", "event")),
+            *(link["hash"], line.decode()),
+        ]
+
+
 @pytest.fixture(scope="module")
 def index(archive: Archive) -> Iterator[sqlite3.Connection]:
     """The SQL index of the archive."""
@@ -505,37 +518,32 @@ def index(archive: Archive) -> Iterator[sqlite3.Connection]:
         CREATE TABLE audit (chain TEXT, seq INTEGER, ts TEXT, level TEXT, module TEXT,
             event TEXT, hash TEXT, line TEXT, PRIMARY KEY (chain, seq))
     """)
-    for _, line in archive.lines():
-        content = json.loads(line)
-        link = content["audit"]
-        row = [link["chain"], link["seq"], content["timestamp"]]
-        row += [content[name] for name in ("level", "module", "event")]
-        row += [link["hash"], line.decode()]
-        connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    insert = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    connection.executemany(insert, _rows(archive))
     yield connection
     connection.close()
 
 
-class TestIndex:
+class TestSQLite:
     def test_outcomes(self, archive: Archive, index: sqlite3.Connection) -> None:
         """
         The index counts as the archive does.
         """
         expected = [(str(day), *rest) for day, *rest in _outcomes(archive)]
 
-        assert expected == index.execute(INDEX_QUESTIONS[0]).fetchall()
+        assert expected == index.execute(SQLITE_QUESTIONS[0]).fetchall()
 
     def test_gaps(self, index: sqlite3.Connection) -> None:
         """
         It has no gaps, and knows those that are made.
         """
-        assert [] == index.execute(INDEX_QUESTIONS[1]).fetchall()
+        assert [] == index.execute(SQLITE_QUESTIONS[1]).fetchall()
         (chain,) = index.execute("SELECT max(chain) FROM audit").fetchone()
         index.execute("SAVEPOINT whole")
         index.execute(
             "DELETE FROM audit WHERE chain = ? AND seq IN (1, 7, 8)", (chain,)
         )
-        found = index.execute(INDEX_QUESTIONS[1]).fetchall()
+        found = index.execute(SQLITE_QUESTIONS[1]).fetchall()
         index.execute("ROLLBACK TO whole")
 
         assert [(chain, 1, 1), (chain, 7, 8)] == found
@@ -544,7 +552,7 @@ class TestIndex:
         """
         It knows why executions failed.
         """
-        assert _reasons(archive) == index.execute(INDEX_QUESTIONS[2]).fetchall()
+        assert _reasons(archive) == index.execute(SQLITE_QUESTIONS[2]).fetchall()
 
     def test_story(self, archive: Archive, index: sqlite3.Connection) -> None:
         """
@@ -560,10 +568,74 @@ class TestIndex:
         ]
 
         assert 4 == len(expected)
-        assert expected == index.execute(INDEX_QUESTIONS[3]).fetchall()
+        assert expected == index.execute(SQLITE_QUESTIONS[3]).fetchall()
 
     def test_all_are_asked(self) -> None:
         """
         No statement on the page is left out here.
         """
-        assert 4 == len(INDEX_QUESTIONS)
+        assert 4 == len(SQLITE_QUESTIONS)
+
+
+class TestPostgreSQL:
+    @pytest.fixture
+    def translated(self, archive: Archive) -> Iterator[duckdb.DuckDBPyConnection]:
+        """DuckDB with the page's view, which itself it cannot make."""
+        with duckdb.connect() as connection:
+            connection.execute("""
+                CREATE TABLE records (chain VARCHAR, seq BIGINT, ts TIMESTAMPTZ,
+                    level VARCHAR, module VARCHAR, event VARCHAR, hash VARCHAR, record JSON);
+                SET TimeZone = 'Asia/Tokyo';
+            """)
+            insert = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            connection.executemany(insert, list(_rows(archive)))
+            yield connection
+
+    @pytest.mark.parametrize(
+        ("number", "answer", "columns"), [(1, _outcomes, 3), (2, _profits, 3)]
+    )
+    def test_answer(
+        self,
+        archive: Archive,
+        translated: duckdb.DuckDBPyConnection,
+        number: int,
+        answer: Callable[[Archive], Rows],
+        columns: int,
+    ) -> None:
+        """
+        Its statement, translated, has the archive's answer, wherever the server is.
+        """
+        expected = [row[:columns] for row in answer(archive)]
+        parsed = sqlglot.parse_one(POSTGRESQL_QUESTIONS[number], read="postgres")
+        # DuckDB's DECIMAL has 18 digits, PostgreSQL's numeric as many as it takes.
+        statement = parsed.sql(dialect="duckdb").replace("AS DECIMAL)", "AS HUGEINT)")
+
+        assert expected == translated.execute(statement).fetchall()
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            (r'"\u0000"', '""'),
+            (r'"a\u0000\u0000b"', '"ab"'),
+            (r'"\\u0000"', r'"\\u0000"'),
+            (r'"\\\u0000"', r'"\\"'),
+            (r'"\\\\u0000"', r'"\\\\u0000"'),
+            (r'"\u00001"', '"1"'),
+        ],
+    )
+    def test_nul_is_left_out(self, text: str, expected: str) -> None:
+        """
+        What the view leaves out of a record is the escape of a NUL, and nothing else.
+        """
+        (pattern, replacement) = re.findall(
+            r"regexp_replace\(line, '(.*?)', '(.*?)', 'g'\)", POSTGRESQL_QUESTIONS[0]
+        )[0]
+
+        assert expected == re.sub(pattern, replacement, text)
+        assert json.loads(text).replace("\0", "") == json.loads(expected)
+
+    def test_all_are_asked(self) -> None:
+        """
+        No statement on the page is left out here.
+        """
+        assert 3 == len(POSTGRESQL_QUESTIONS)
