@@ -218,10 +218,10 @@ class TestSurvey:
         """
         last = old.rotate()
 
-        def vanish(_: object, path: str) -> None:
+        def vanish(path: str) -> None:
             raise VanishedError(path)
 
-        monkeypatch.setattr(reading.Files, "_open_segment", vanish)
+        monkeypatch.setattr(reading, "open_segment", vanish)
         with pytest.raises(PruneError, match=f"{last}: cannot be read to its end"):
             old.look()
 

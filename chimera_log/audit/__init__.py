@@ -30,6 +30,12 @@ Verifying it:
   record after the other, and `diagnosis` names what is wrong where that fails.
 - `seals` are what the manifests say; `anchors` is what witnesses wrote down.
 - `reading` has the files as they are at one moment.
+
+Asking it:
+
+- `tailing` hands over each chained line once, as the trail goes on.
+- `index` is what a database holds of a line, and which database; `indexing` keeps it
+  up with the trail, `sqlite` and `postgres` talk to it.
 """
 
 from chimera_log.audit.handler import AuditFileHandler

@@ -117,9 +117,13 @@ class Files:
         if name == self.name:
             yield from split(_raw(self._fd, self._size))
             return
-        fd, is_packed = self._open_segment(os.path.join(self.folder, name))
+        fd, is_packed = open_segment(os.path.join(self.folder, name))
         try:
-            chunks = _unpacked(fd) if is_packed else _raw(fd, os.fstat(fd).st_size)
+            chunks = (
+                unpacked_until_damage(fd)
+                if is_packed
+                else _raw(fd, os.fstat(fd).st_size)
+            )
             yield from split(chunks)
         except zlib.error as error:
             raise DamagedError(str(error)) from None
@@ -196,16 +200,23 @@ class Files:
         self.segments = [name for _, name in sorted(found)]
         self.left_alone.sort()
 
-    def _open_segment(self, path: str) -> tuple[int, bool]:
-        """Return the segment at *path*, open, and whether it is compressed."""
-        # The raw one again: it may have been put back.
-        for suffix in ("", ".gz", ""):
-            with suppress(FileNotFoundError):
-                fd = os.open(path + suffix, READ)
-                if stat.S_ISREG(os.fstat(fd).st_mode):
-                    return fd, bool(suffix)
-                os.close(fd)
-        raise VanishedError(path)
+
+def open_segment(path: str) -> tuple[int, bool]:
+    """
+    Return the segment at *path*, without .gz, open, and whether it is compressed.
+
+    Raises:
+        VanishedError: If it is not there, or is no regular file.
+        OSError: If it cannot be read.
+    """
+    # The raw one again: it may have been put back.
+    for suffix in ("", ".gz", ""):
+        with suppress(FileNotFoundError):
+            fd = os.open(path + suffix, READ)
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                return fd, bool(suffix)
+            os.close(fd)
+    raise VanishedError(path)
 
 
 def trail_in(folder: str) -> str:
@@ -252,7 +263,11 @@ def _first_line(path: str) -> bytes | None:
         if stat.S_ISREG(os.lstat(path).st_mode):
             fd = os.open(path, READ)
             try:
-                chunks = _unpacked(fd) if path.endswith(".gz") else _raw(fd, CHUNK)
+                chunks = (
+                    unpacked_until_damage(fd)
+                    if path.endswith(".gz")
+                    else _raw(fd, CHUNK)
+                )
                 return b"".join(next(chunks, b"").partition(b"\n")[:2])
             finally:
                 os.close(fd)
@@ -296,7 +311,7 @@ def _raw(fd: int, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _unpacked(fd: int) -> Iterator[bytes]:
+def unpacked_until_damage(fd: int) -> Iterator[bytes]:
     """
     Read what a compressed file holds, up to where it is damaged.
 

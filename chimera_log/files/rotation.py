@@ -67,14 +67,22 @@ class RotatedFile(ActiveFile):
 
     def _is_of_another_day(self, lines: bytes) -> bool:
         """Whether *lines* come after the midnight (UTC) that ends the file's day."""
-        if self._ends is None:
-            self._ends = names.next_midnight(self._first_time())
-        if self._clock() < self._ends:
+        if not self._is_over():
             return False
         # What was logged before midnight, and is written after it, would give the
         # next file a day that is over already.
         time_of_first = names.time_of_line(lines[: names.TIME_IS_WITHIN])
-        return time_of_first is None or time_of_first >= self._ends
+        return time_of_first is None or time_of_first >= self._midnight()
+
+    def _is_over(self) -> bool:
+        """Whether the day (UTC) of the active file's first line is over."""
+        return self._clock() >= self._midnight()
+
+    def _midnight(self) -> float:
+        """Return when the day of the active file's first line ends."""
+        if self._ends is None:
+            self._ends = names.next_midnight(self._first_time())
+        return self._ends
 
     def _rotate(self) -> None:
         """Rename the active file and open a new one, if that can be done."""

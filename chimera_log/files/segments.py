@@ -141,18 +141,27 @@ class Segments(WaitingLines):
             self._see_to_disk()
         return is_written
 
-    def rotate(self) -> None:
+    def rotate(self, is_due: Callable[[], bool] | None = None) -> None:
         """
         Move on to a new file now, unless this one is empty or none are kept.
 
         Does nothing from inside an append, which holds this very file.
+
+        Args:
+            is_due: Asked under the lock whether this very file is to give way;
+                ``None``: it is.
         """
         with self._lock:
             if self._busy or not self.policy.limits.backup_count:
                 return
             self._busy = True
             try:
-                if self._take_lock() and self._is_regular and self._size:
+                if (
+                    self._take_lock()
+                    and self._is_regular
+                    and self._size
+                    and (is_due is None or is_due())
+                ):
                     self._rotate()
             except OSError as error:
                 self._trouble("rotate", "cannot rotate", error)

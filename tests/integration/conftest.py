@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration import cloudwatch_server
+from tests.integration import cloudwatch_server, postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,3 +35,10 @@ def cloudwatch(
     cloudwatch_process.reset()
     yield cloudwatch_process
     assert [] == cloudwatch_process.violations()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.Postgres]:
+    """Return a PostgreSQL server, which all tests of a run share."""
+    with postgres_server.running() as server:
+        yield server

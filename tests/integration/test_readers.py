@@ -445,5 +445,5 @@ def _by_duckdb(what: str, path: Path, where: str = "true") -> list[Any]:
             "format = 'newline_delimited', maximum_object_size = ?)",
             [str(path), LARGEST_OBJECT],
         )
-        query = f"SELECT {what} FROM line WHERE {where}"  # noqa: S608  our own words
+        query = f"SELECT {what} FROM line WHERE {where}"
         return connection.execute(query).fetchall()
