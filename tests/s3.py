@@ -26,6 +26,7 @@ PUT_ONLY = ("put_object",)
 STATUS = {
     "AccessDenied": 403,
     "EntityTooLarge": 400,
+    "InvalidObjectState": 403,
     "InvalidRequest": 400,
     "NoSuchBucket": 404,
     "NoSuchVersion": 404,
@@ -205,11 +206,12 @@ class S3:
         return {**self._told(found), "Body": Body(found.body)}
 
     def _list(self, **asked: Any) -> dict[str, Any]:
-        found = sorted(
+        inside = [
             each
-            for each in self.kept
+            for each in reversed(self.kept)  # the latest version of a key first
             if each.key.startswith(asked["Prefix"]) and each.body is not None
-        )
+        ]
+        found = sorted(inside, key=lambda each: each.key)
         at = int(asked.get("VersionIdMarker", 0))
         page = found[at : at + self.page]
         answer: dict[str, Any] = {

@@ -174,6 +174,11 @@ def s3(
     )
 
 
+def hostname_in(archive: Archive, hostname: str) -> str:
+    """Return who this machine is in keys: what is configured, or its *hostname*."""
+    return archive.host or _NOT_IN_HOST.sub("-", hostname) or "-"
+
+
 def data_key(archive: Archive, hostname: str, sealed: Sealed, sha256: str) -> str:
     """
     Return the key of a segment's object.
@@ -184,7 +189,7 @@ def data_key(archive: Archive, hostname: str, sealed: Sealed, sha256: str) -> st
         sealed: What its manifest says.
         sha256: Of the object's own bytes, in hexadecimal digits.
     """
-    host = archive.host or _NOT_IN_HOST.sub("-", hostname) or "-"
+    host = hostname_in(archive, hostname)
     numbers = f"{sealed.first_seq:012}-{sealed.last_seq:012}"
     return (
         f"{archive.prefix}{_DATA}{day_of(sealed)}/host={host}/"
@@ -340,6 +345,11 @@ def explained(archive: Archive, failure: CallFailed) -> str:
         return (
             f"the bucket {bucket!r} is in another region; correct archive.region_name: "
             f"{failure}"
+        )
+    if failure.kind == FROZEN:
+        return (
+            "it is in Glacier; have S3 restore it first (aws s3api restore-object), and "
+            f"try again when that is done: {failure}"
         )
     if failure.kind == REFUSED:
         return (

@@ -178,6 +178,11 @@ class Archiving:
         )
 
     @property
+    def has_turn(self) -> bool:
+        """Whether no other process was at it when this one looked last."""
+        return self._has_turn
+
+    @property
     def may_recover(self) -> bool:
         """Whether what failed may be nothing but a busy network: it is tried again."""
         return 0 < self._backoff.failures <= _PATIENT and self._is_transient
@@ -185,7 +190,7 @@ class Archiving:
     def _begin(self) -> None:
         self._archived = self._waiting = 0
         self._last_error: str | None = None
-        self._is_transient = False
+        self._is_transient, self._has_turn = False, True
         self._backoff = Backoff(outage_cap=_LONGEST)
         # What is known of each manifest, once it is all that will ever be.
         self._done: set[str] = set()
@@ -202,7 +207,9 @@ class Archiving:
         if not os.path.isdir(self._turn.folder):  # nothing was ever sealed
             return
         while not self._turn.take():
+            self._has_turn = False
             yield _HIS_TURN
+        self._has_turn = True
         segments = yield from self._look_around()
         for segment in segments:
             yield from self._attempt(segment)
