@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("no_syncs")
+
 NOTHING = {"rows": 0, "chain": "", "seq": 0, "last_error": None}
 
 

@@ -53,6 +53,7 @@ class Indexing:
         monotonic: Seconds that never go back.
         draw: A number from 0 up to, but not including, 1.
         share: Of the time that there may be work to do, at most; 1: all of it.
+        patience: Seconds that a busy SQLite file is waited for.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Indexing:
         monotonic: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
         share: float = 0.5,
+        patience: float = 0.25,
     ) -> None:
         self._path = path
         self._folder, name = os.path.split(path)
@@ -73,7 +75,7 @@ class Indexing:
         self._clock = clock
         self._monotonic = monotonic
         self._pause = 1 / share - 1  # seconds after a second of work
-        self._store = store_of(database, floor_days)
+        self._store = store_of(database, floor_days, patience)
         self._turn = Turn(Aside(self._folder, name).path, LOCK)
         self._draw = draw
         self._begin()
@@ -88,7 +90,7 @@ class Indexing:
         """Whether another process does the work."""
         return self._is_elsewhere
 
-    def step(self) -> float | None:
+    def step(self) -> float:
         """
         Do a part of what there is to do, with at most one call to the database.
 
@@ -205,12 +207,19 @@ class Indexing:
         self._store.close()
 
 
-def store_of(database: Database, floor_days: float) -> Store:
-    """Return the store that *database* names; nothing is opened yet."""
+def store_of(database: Database, floor_days: float, patience: float = 0.25) -> Store:
+    """
+    Return the store that *database* names; nothing is opened yet.
+
+    Args:
+        database: Which one.
+        floor_days: Younger rows cannot be removed.
+        patience: Seconds that a busy SQLite file is waited for.
+    """
     if database.kind == SQLITE:
         from chimera_log.audit.sqlite import SqliteStore  # noqa: PLC0415  one of two
 
-        return SqliteStore(database, floor_days)
+        return SqliteStore(database, floor_days, patience)
     from chimera_log.audit.postgres import PostgresStore  # noqa: PLC0415  one of two
 
     return PostgresStore(database, floor_days)

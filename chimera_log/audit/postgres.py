@@ -57,6 +57,7 @@ SELECT chain, seq,
            to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END,
        level, module, event, hash, line
 FROM chimera_log.audit WHERE chain = %s AND seq BETWEEN %s AND %s ORDER BY seq
+LIMIT 10000
 """
 _TIMELESS = "infinity"  # `ts` of a row that tells none
 
@@ -132,7 +133,7 @@ class PostgresStore:
         return int(found[0] or 0) if found else 0
 
     def rows(self, chain: str, first: int, last: int) -> list[Row]:
-        """Return the rows *first* to *last* of *chain*, in order."""
+        """Return rows *first* to *last* of *chain*, the first 10,000, in order."""
         with self._calls() as connection:
             found = connection.execute(_ROWS, (chain, first, last)).fetchall()
         return [Row(*each) for each in found]
