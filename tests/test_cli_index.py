@@ -399,11 +399,36 @@ class TestCheck:
         self, indexed: Indexed, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """
-        A damaged manifest says nothing; verify names it.
+        Where a manifest is damaged nobody knows which rows are too many: they stay.
         """
         indexed()
         indexed.trail.manifest(0).write_bytes(b"{}")
-        self.check(indexed, capsys)
+        indexed.trail.place(0).unlink()
+        capsys.readouterr()
+        assert 1 == indexed("--repair")
+
+        assert [
+            f"{NAME}: {indexed.trail.names[0]}: its manifest is damaged (no manifest: "
+            "KeyError: 'sealed')",
+            f"{NAME}: 3 rows of records 1..3 of chain {CHAIN}: in the database, and no "
+            "file of the trail had them",
+            f"{NAME}: 5 records compared, 2 differences",
+        ] == printed(capsys)[0]
+        assert [*range(1, 9)] == indexed.seqs
+
+    def test_too_many_within(self, indexed: Indexed) -> None:
+        """
+        Rows between those that were compared may be too many as well.
+        """
+        indexed.trail.write(0, b"".join(indexed.files[0][:1] + indexed.files[0][2:]))
+        indexed.trail.sealed[:] = []
+        indexed.trail.manifest(0).unlink()
+        indexed()
+        with closing(SqliteStore(indexed.database, 1)) as store:
+            store.add(rows_of(indexed.files[0]), None)
+
+        assert 0 == indexed("--repair")
+        assert [1, *range(3, 9)] == indexed.seqs
 
     def test_file_without_a_chain(
         self, indexed: Indexed, capsys: pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import namedtuple
-from contextlib import closing, suppress
+from contextlib import closing
 
 from chimera_log.audit.index import DAY, rows_of, time_text
 from chimera_log.audit.manifest import ManifestError, Manifests
@@ -32,10 +32,22 @@ _WORDS = {
     DIFFERENT: "not in the database as in the trail",
     EXTRA: "in the database, and no file of the trail had them",
 }
+_CURE = "; bring the file back, and repair the index then"
 _LAG = 60.0  # seconds that a record may take to get into the database
 
-# Some rows that are not as they should be, and whether that can be put right.
-Difference = namedtuple("Difference", ["kind", "chain", "first", "last", "what"])
+# Some rows that are not as they should be.
+Difference = namedtuple(
+    "Difference",
+    [
+        "kind",
+        "chain",
+        "first",
+        "last",
+        "what",  # in words
+        "is_curable",  # whether a repair puts it right
+    ],
+    defaults=[True],
+)
 
 
 class Comparison:
@@ -61,6 +73,7 @@ class Comparison:
         self._expired = time_text(now - floor_days * DAY)
         self._young = time_text(now - _LAG)
         self._repair = repair
+        self._can_remove = True  # what seems to be too much
         self._last: dict[str, int] = {}  # the last row of each chain at the beginning
         self._covered: dict[str, list[list[int]]] = {}  # what was compared
         self.records = 0  # that were compared
@@ -69,8 +82,7 @@ class Comparison:
         """
         Yield what is not equal, in the order of the trail; what is too many at the end.
 
-        Those of kind `LOST` and `DAMAGED` can only be put right by bringing back a
-        file; all others are put right before they are yielded, if that was asked for.
+        What can be put right is so before it is yielded, if that was asked for.
 
         Raises:
             StoreError: If the database cannot be used.
@@ -93,16 +105,22 @@ class Comparison:
             while True:
                 batch = tailer.read()
                 if batch.damage:
-                    yield Difference(DAMAGED, "", 0, 0, batch.damage)
+                    yield Difference(DAMAGED, "", 0, 0, batch.damage + _CURE, False)
                 for run in _runs(rows_of(batch.lines)):
                     yield from self._compared(run)
                 if not batch.is_more:
                     break
         for segment in self._manifests.known():
-            with suppress(ManifestError):  # damaged: verify says so
+            manifest = None
+            try:
                 manifest = self._manifests.load(segment)
-                if manifest is not None and manifest.sealed.chain:
-                    yield from self._removed(manifest.sealed)
+            except ManifestError as error:
+                # Rows that seem too many may be those of this file.
+                self._can_remove = False
+                what = f"{segment}: its manifest is damaged ({error})"
+                yield Difference(DAMAGED, "", 0, 0, what, False)
+            if manifest is not None and manifest.sealed.chain:
+                yield from self._removed(manifest.sealed)
         for chain in sorted(self._covered):
             yield from self._too_many(chain)
 
@@ -146,8 +164,8 @@ class Comparison:
             what = "the last row is not in the database as it was in the file"
         else:
             return
-        what = f"{sealed.segment}, which was removed: {what}"
-        yield Difference(LOST, chain, first, last, what)
+        what = f"{sealed.segment}, which was removed: {what}{_CURE}"
+        yield Difference(LOST, chain, first, last, what, False)
 
     def _too_many(self, chain: str) -> Iterator[Difference]:
         """Look for rows between what was compared, and before and after it."""
@@ -158,9 +176,10 @@ class Comparison:
             done = max(done, last_one)
             count = self._store.count(chain, first, last) if first <= last else 0
             if count:
-                if self._repair:
+                if self._repair and self._can_remove:
                     self._remove(chain, first, last)
-                yield Difference(EXTRA, chain, first, last, f"{count:,} rows")
+                what = f"{count:,} rows"
+                yield Difference(EXTRA, chain, first, last, what, self._can_remove)
 
     def _remove(self, chain: str, first: int, last: int) -> None:
         while rows := self._store.rows(chain, first, last):

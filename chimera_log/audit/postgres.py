@@ -201,12 +201,11 @@ class PostgresStore:
         return connection
 
     def _set_up(self, connection: psycopg.Connection) -> None:
-        schema = "SELECT 1 FROM pg_namespace WHERE nspname = 'chimera_log'"
-        if connection.execute(schema).fetchone() is None:
+        if not _has_schema(connection):
             with connection.transaction():
                 # Of two who come first, one waits for the other.
                 connection.execute("SELECT pg_advisory_xact_lock(7306362)")
-                if connection.execute(schema).fetchone() is None:
+                if not _has_schema(connection):
                     connection.execute(_SETUP.read_bytes())
                     connection.execute(
                         "INSERT INTO chimera_log.rules VALUES (%s, %s)",
@@ -238,6 +237,11 @@ class PostgresStore:
         kind = TRANSIENT if state.startswith(_SOON) else OUTAGE
         shown = self._database.shown
         return StoreError(self._database.without_password(f"{shown}: {text}"), kind)
+
+
+def _has_schema(connection: psycopg.Connection) -> bool:
+    schema = "SELECT 1 FROM pg_namespace WHERE nspname = 'chimera_log'"
+    return connection.execute(schema).fetchone() is not None
 
 
 def _psycopg() -> Any:

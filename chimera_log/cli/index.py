@@ -14,7 +14,7 @@ from collections import namedtuple
 from contextlib import closing, suppress
 from pathlib import Path
 
-from chimera_log.audit.comparing import DAMAGED, LOST, Comparison
+from chimera_log.audit.comparing import Comparison
 from chimera_log.audit.index import POSTGRESQL, StoreError, database_of
 from chimera_log.audit.indexing import Indexing, store_of
 from chimera_log.audit.manifest import ManifestError, Manifests
@@ -157,13 +157,9 @@ def _compare(job: _Job, *, repair: bool) -> int:
         count = left = 0
         for each in comparison.differences():
             count += 1
-            what = each.what
-            if each.kind in {LOST, DAMAGED}:
-                left += 1
-                what += "; bring the file back, and repair the index then"
-            elif repair:
-                what += ": repaired"
-            _say(f"{name}: {what}")
+            left += not each.is_curable
+            is_cured = repair and each.is_curable
+            _say(f"{name}: {each.what}{': repaired' if is_cured else ''}")
     _say(f"{name}: {comparison.records:,} records compared, {count:,} differences")
     return _FAILED if (left if repair else count) else 0
 
