@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from chimera_log.audit.chain import Key
+    from chimera_log.audit.manifest import Manifests
     from chimera_log.audit.prune import Survey
     from chimera_log.audit.retain import Step
 
@@ -94,9 +95,14 @@ class Evidence:
     def _on_trouble(self, *trouble: str) -> None:
         raise AssertionError(trouble)
 
+    @property
+    def manifests(self) -> Manifests:
+        """All of its manifests."""
+        return manifests_of(str(self.path), self.key)
+
     def manifest(self, name: str) -> Manifest:
         """Return a segment's manifest."""
-        found = manifests_of(str(self.path), self.key).load(name)
+        found = self.manifests.load(name)
         assert found is not None
         return found
 

@@ -79,6 +79,17 @@ class TestBackoff:
             waits.append(pytest.approx(backoff.wait(100.0)))
         assert longest == waits
 
+    def test_outage_cap(self) -> None:
+        """
+        Where somebody has to mend something the longest wait may be another one.
+        """
+        backoff = Backoff(lambda: 1.0, outage_cap=900.0)
+        for _ in range(6):
+            backoff.failed(0.0, OUTAGE)
+        assert 900.0 == pytest.approx(backoff.wait(0.0))
+        backoff.failed(0.0, TRANSIENT)
+        assert 30.0 == pytest.approx(backoff.wait(0.0))
+
     def test_shortest(self) -> None:
         """
         The first waits may be none at all; an outage, and what has failed five

@@ -118,6 +118,14 @@ class TestFailure:
         throttled = failing(said("ThrottlingException", 400))
         assert (TRANSIENT, True) == (throttled.kind, throttled.is_throttled)
 
+    def test_code(self) -> None:
+        """
+        A failure has AWS's own name for it; S3 asks to slow down by another one.
+        """
+        slow = failing(said("SlowDown", 503))
+        assert ("SlowDown", True) == (slow.code, slow.is_throttled)
+        assert ("", False) == (failing(OSError()).code, failing(OSError()).is_throttled)
+
     def test_web_page(self) -> None:
         """
         A page that a proxy puts in the place of AWS's answer is no success.
@@ -215,4 +223,54 @@ class TestConnection:
         with pytest.raises(CallFailed) as caught:
             client.call("create_log_stream", logGroupName="g", logStreamName="s")
         client.forget()
+        assert TRANSIENT == caught.value.kind
+
+    def test_after_fork(self) -> None:
+        """
+        A forked child does not use its parent's connection, nor close it.
+        """
+        clients: list[Boto] = []
+
+        def factory(_: Any) -> Boto:
+            clients.append(Boto())
+            return clients[-1]
+
+        session = session_of(factory)
+        session.call("put_log_events")
+        session.after_fork()
+        session.call("put_log_events")
+        assert ["put_log_events"] == [name for name, _ in clients[0].asked]
+        assert 2 == len(clients)
+
+
+class TestKnows:
+    def test_boto3(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        What the installed boto3 can ask for is told by its own model.
+        """
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        access = Access("eu-west-1", None, "http://127.0.0.1:9", None)
+        session = Session("s3", access, meaning, read_timeout=7.0)
+
+        assert session.knows("PutObject", "ChecksumSHA256")
+        assert not session.knows("PutObject", "NobodyKnows")
+        session.forget()
+
+    def test_factory(self) -> None:
+        """
+        A client that tells nothing is taken to know all.
+        """
+        assert session_of(lambda _: object()).knows("PutObject", "IfNoneMatch")
+
+    def test_no_client(self) -> None:
+        """
+        Where there is no client, that is the failure.
+        """
+
+        def fail(_: Any) -> Boto:
+            raise OSError("no route")
+
+        with pytest.raises(CallFailed, match="no route") as caught:
+            session_of(fail).knows("PutObject", "IfNoneMatch")
         assert TRANSIENT == caught.value.kind

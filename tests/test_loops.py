@@ -24,6 +24,9 @@ PACKAGE = Path(chimera_log.__file__).parent
 # Where nothing is lost but a descriptor, or nothing at all.
 HARMLESS = {
     ("audit/anchors.py", "_unpacked"),
+    ("audit/archiving.py", "_archive_one"),
+    ("audit/archiving.py", "_steps"),
+    ("audit/bucket.py", "versions"),
     ("audit/heads.py", "_lines_from_end"),
     ("audit/prune.py", "survey"),
     ("audit/reading.py", "_raw"),

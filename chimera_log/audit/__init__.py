@@ -16,6 +16,13 @@ Keeping it:
 - `retain` says what may be deleted, `prune` deletes it; `forecast` says how long the
   files will hold.
 
+Archiving it:
+
+- `archiving` has full files archived in S3, each exactly once; `removing` has `prune`
+  delete what may go from here.
+- `archive` is what is configured, asked for and answered; `copies` are the copies of
+  segments, and `bucket` makes the calls to S3.
+
 Verifying it:
 
 - `verify` finds out whether a trail is whole, and whether that can be believed.

@@ -79,10 +79,16 @@ class Backoff:
 
     Args:
         draw: A number from 0 up to, but not including, 1.
+        outage_cap: Seconds to wait at most where somebody has to mend something.
     """
 
-    def __init__(self, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        draw: Callable[[], float] = random.random,
+        outage_cap: float = _OUTAGE_CAP,
+    ) -> None:
         self._draw = draw
+        self._outage_cap = outage_cap
         self._hurried_until = float("-inf")
         self.succeeded()
 
@@ -104,7 +110,7 @@ class Backoff:
         if is_throttled:
             first = _THROTTLED_FIRST_DELAY
         if kind != TRANSIENT:
-            first, cap = _OUTAGE_FIRST_DELAY, _OUTAGE_CAP
+            first, cap = _OUTAGE_FIRST_DELAY, self._outage_cap
         is_open = self.failures >= _TRUST
         longest = cap if is_open else min(cap, first * 2.0**self.failures)
         shortest = longest / 2 if is_open or kind != TRANSIENT else 0.0

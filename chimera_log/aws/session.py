@@ -53,12 +53,16 @@ class CallFailed(Exception):  # noqa: N818  it says what happened
     Args:
         kind: What it means, as `chimera_log.aws.retry` names it, or its service.
         text: What happened, in words.
+        code: AWS's name for it, if AWS answered.
         is_throttled: Whether AWS asked us to slow down.
     """
 
-    def __init__(self, kind: str, text: str, *, is_throttled: bool = False) -> None:
+    def __init__(
+        self, kind: str, text: str, *, code: str = "", is_throttled: bool = False
+    ) -> None:
         super().__init__(text)
         self.kind = kind
+        self.code = code
         self.is_throttled = is_throttled
 
 
@@ -105,7 +109,7 @@ class Session:
         try:
             answer: Any = getattr(self._opened(), operation)(**parameters)
         except Exception as error:
-            failure = _failure(error, self._meaning)
+            failure = failure_of(error, self._meaning)
             if failure.kind == DONE:
                 return {}
             if failure.kind in {OUTAGE, REFUSED, UNABLE, ABSENT}:
@@ -118,6 +122,33 @@ class Session:
             # botocore calls any page a success that comes with the status 200.
             raise CallFailed(OUTAGE, "an answer that is not AWS's (of a proxy?)")
         return answer
+
+    def knows(self, operation: str, parameter: str) -> bool:
+        """
+        Whether the boto3 that is installed can ask for something.
+
+        A factory's client that does not tell is taken to know all.
+
+        Args:
+            operation: As AWS calls it, such as ``PutObject``.
+            parameter: Of that.
+
+        Raises:
+            CallFailed: If there is no client.
+        """
+        try:
+            client = self._opened()
+        except Exception as error:
+            raise failure_of(error, self._meaning) from error
+        try:
+            model = client.meta.service_model.operation_model(operation)
+            return parameter in model.input_shape.members
+        except (AttributeError, TypeError):
+            return True
+
+    def after_fork(self) -> None:
+        """Forget the parent's connection, in a forked child, without using it."""
+        self._client = None
 
     def forget(self) -> None:
         """Begin anew at the next call: with credentials that are read again."""
@@ -162,7 +193,7 @@ def _resolved(factory: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
     return found
 
 
-def _failure(error: Exception, meaning: Callable[[str, int, str], str]) -> CallFailed:
+def failure_of(error: Exception, meaning: Callable[[str, int, str], str]) -> CallFailed:
     """Return what *error* means."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore's ClientError: AWS, or a proxy, said no
@@ -170,7 +201,8 @@ def _failure(error: Exception, meaning: Callable[[str, int, str], str]) -> CallF
         message = str(response.get("Error", {}).get("Message", ""))
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
         kind = meaning(code, status, message)
-        return CallFailed(kind, str(error), is_throttled=code.startswith("Throttl"))
+        is_throttled = code.startswith("Throttl") or code == "SlowDown"
+        return CallFailed(kind, str(error), code=code, is_throttled=is_throttled)
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, ImportError) and str(error.name).startswith("boto"):
         return CallFailed(ABSENT, "boto3 is not installed; install chimera_log[aws]")

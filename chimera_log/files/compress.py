@@ -233,7 +233,7 @@ class Turn:
     """
 
     def __init__(self, folder: str, name: str = "maintenance") -> None:
-        self._folder = folder
+        self.folder = folder
         self._name = name
         self._calls = Ordinary()
         self._fd = -1
@@ -247,8 +247,8 @@ class Turn:
         """
         if self._fd >= 0:
             return True
-        opening.make_directory(self._folder, 0o750)
-        path = os.path.join(self._folder, self._name)
+        opening.make_directory(self.folder, 0o750)
+        path = os.path.join(self.folder, self._name)
         fd = opening.open_or_make(path, opening.FLAGS | opening.NOFOLLOW, 0o640)
         try:
             is_ours = self._calls.try_lock(fd)
