@@ -260,6 +260,19 @@ class TestOneOnly:
         work.until_rest()
         assert [1, 2, 3] == work.indexed()
 
+    def test_begins_again(self, work: Work) -> None:
+        """
+        What it let go of it begins again.
+        """
+        work.append(2)
+        work.until_rest()
+        work.task.after_fork()
+        assert NOTHING == work.statistics
+
+        work.append(1)
+        work.until_rest()
+        assert [1, 2, 3] == work.indexed()
+
     def test_forked_before_it_began(self, work: Work) -> None:
         """
         There may be nothing to let go of.

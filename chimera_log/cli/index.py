@@ -220,8 +220,7 @@ def _promised(path: str) -> float:
     for segment in manifests.known()[-1:]:
         with suppress(ManifestError):  # damaged: verify says so
             manifest = manifests.load(segment)
-            if manifest is not None:
-                return float(manifest.sealed.retention_floor_days)
+            return manifest.sealed.retention_floor_days if manifest else _FLOOR_DAYS
     return _FLOOR_DAYS
 
 

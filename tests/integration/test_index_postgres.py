@@ -317,6 +317,19 @@ class TestFork:
         assert 2 == store.add(rows_of(Chain().many(2)), None)
         assert before is store._connection
 
+    def test_left_open(self, store: PostgresStore) -> None:
+        """
+        What is left to the parent is not closed, and the next call has another one.
+        """
+        store.position("")
+        store.after_fork()
+        [left] = module._left_to_parents
+        assert not left.closed
+        left.close()
+        module._left_to_parents.clear()
+
+        assert store.position("") is None
+
 
 def test_catches_up_and_repairs(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
