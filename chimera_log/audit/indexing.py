@@ -107,7 +107,7 @@ class Indexing:
         except StoreError as error:
             return self._failed(now, str(error), error.kind)
         except (VerifyError, OSError) as error:
-            return self._failed(now, f"the trail cannot be read: {error}", OUTAGE)
+            return self._failed(now, f"the trail cannot be followed: {error}", OUTAGE)
         except Exception as error:
             return self._failed(now, f"{type(error).__name__}: {error}", OUTAGE)
 
@@ -165,7 +165,7 @@ class Indexing:
         if not self._tailer.has_news():
             return self._rest(now)
         self._read(self._tailer)
-        return (self._monotonic() - now) * self._pause
+        return self._pause_since(now)
 
     def _read(self, tailer: Tailer) -> None:
         """Get the next part of the trail into the database."""
@@ -182,11 +182,16 @@ class Indexing:
         self._is_at_rest = True
         if now < self._expire_at:
             return _IDLE
-        self._expire_at = now + _BETWEEN
-        if self._store.expire(self._clock()):
-            self._expire_at = now
-            self._is_at_rest = False
-        return _IDLE * (self._expire_at > now)
+        self._expire_at = now + _BETWEEN  # first: it may fail for long
+        if not self._store.expire(self._clock()):
+            return _IDLE
+        self._expire_at = now
+        self._is_at_rest = False
+        return self._pause_since(now)
+
+    def _pause_since(self, begun: float) -> float:
+        """Return the seconds to leave to others after work that began at *begun*."""
+        return (self._monotonic() - begun) * self._pause
 
     def _succeeded(self) -> None:
         self._backoff.succeeded()
