@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chimera_log import report, worker
+from chimera_log.audit import sqlite
 from chimera_log.cloudwatch import sender
 from chimera_log.cloudwatch.notices import Notices
 from chimera_log.config import hooks
@@ -134,6 +135,12 @@ def _nothing_left_behind() -> Iterator[None]:
     if len(opened) > len(before):
         warnings.simplefilter("ignore")
         pytest.fail(f"left open: {set(opened.items()) - set(before.items())}")
+
+
+@pytest.fixture
+def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the disk on behalf of an index."""
+    monkeypatch.setattr(sqlite, "_SYNCHRONOUS", "OFF")
 
 
 def threads_now() -> set[int]:

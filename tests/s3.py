@@ -10,7 +10,6 @@ import hashlib
 from collections import Counter
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakSet
 
 from chimera_log.audit.archive import archive_of
 from chimera_log.audit.archiving import Archiving
@@ -38,7 +37,7 @@ STATUS = {
 }
 
 
-desks: WeakSet[Desk] = WeakSet()
+desks: set[Desk] = set()
 
 
 class Refusal(Exception):  # noqa: N818  botocore's are called so as well

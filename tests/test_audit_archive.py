@@ -126,7 +126,7 @@ class TestOptions:
             ({"bucket": "a-"}, "archive.bucket: 'a-' is no bucket's name; use 3 to 63"),
             (
                 {"bucket": "evidence", "storageclass": "GLACIER"},
-                "archive: unknown key 'storageclass'; did you mean 'storage_class'?",
+                "archive.storageclass: it is unknown; did you mean 'storage_class'?",
             ),
             (
                 {"bucket": "evidence", "storage_class": "GLACIER_RI"},

@@ -56,7 +56,8 @@ def grown_old(desk: Desk, days: int = 11, since: int = 1) -> Desk:
 def _all_closed() -> Iterator[None]:
     """Close what a test leaves open."""
     yield
-    for each in list(desks):
+    while desks:
+        each = desks.pop()
         each.archiving.close()
 
 

@@ -4,13 +4,15 @@ What a row of the index is, and which database a URL names.
 
 from __future__ import annotations
 
+import os
+import runpy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera_log.audit import chain
+from chimera_log.audit import chain, postgres, sqlite
 from chimera_log.audit.index import (
     POSTGRESQL,
     SQLITE,
@@ -26,6 +28,7 @@ from tests.trails import CHAIN, FIRST, Chain, line, time_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from types import ModuleType
 
 
 def row(text: bytes) -> Row:
@@ -267,3 +270,13 @@ class TestDatabase:
             return
         assert isinstance(found, Database)
         assert (POSTGRESQL, f"postgresql:{text}") == found[:2]
+
+
+@pytest.mark.parametrize("module", [sqlite, postgres])
+def test_without_fork(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where processes cannot fork, the stores load all the same.
+    """
+    monkeypatch.delattr(os, "register_at_fork")
+
+    assert "Row" in runpy.run_path(str(module.__file__))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("no_syncs")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

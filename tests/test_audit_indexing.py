@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("no_syncs")
+
 NOTHING = {"rows": 0, "chain": "", "seq": 0, "last_error": None}
 
 
@@ -84,7 +86,7 @@ class Work:
     @property
     def statistics(self) -> dict[str, Any]:
         """What the work came to."""
-        found: dict[str, Any] = self.task.statistics()["index"]
+        found: dict[str, Any] = self.task.statistics()._asdict()
         return found
 
 
@@ -258,6 +260,19 @@ class TestOneOnly:
         work.until_rest()
         assert [1, 2, 3] == work.indexed()
 
+    def test_begins_again(self, work: Work) -> None:
+        """
+        What it let go of it begins again.
+        """
+        work.append(2)
+        work.until_rest()
+        work.task.after_fork()
+        assert NOTHING == work.statistics
+
+        work.append(1)
+        work.until_rest()
+        assert [1, 2, 3] == work.indexed()
+
     def test_forked_before_it_began(self, work: Work) -> None:
         """
         There may be nothing to let go of.
@@ -321,7 +336,7 @@ class TestTrouble:
         with monkeypatch.context() as patch:
             patch.setattr(opening, "read_at", refusing(errno.EIO))
             work.task.step()
-        assert work.statistics["last_error"].startswith("the trail cannot be read: ")
+        assert work.statistics["last_error"].startswith("the trail cannot be followed: ")
 
         work.now += 10
         work.until_rest()

@@ -407,7 +407,7 @@ def _translated(folder: Path) -> duckdb.DuckDBPyConnection:
         FROM read_csv('{folder}/manifests/*/*/*', delim = '\\x01', header = false,
             quote = '', escape = '', filename = true, hive_partitioning = true,
             hive_types = {{dt: VARCHAR, host: VARCHAR}}, columns = {{line: VARCHAR}});
-    """  # noqa: S608  our own words
+    """
     connection.execute(views)
     for each in _parsed(ATHENA_TABLES):
         if each.kind == "VIEW":

@@ -35,7 +35,7 @@ Asking it:
 
 - `tailing` hands over each chained line once, as the trail goes on.
 - `index` is what a database holds of a line, and which database; `indexing` keeps it
-  up with the trail, `sqlite` and `postgres` talk to it.
+  up with the trail, `sqlite` and `postgres` talk to it; `comparing` finds what differs.
 """
 
 from chimera_log.audit.handler import AuditFileHandler

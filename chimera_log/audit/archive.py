@@ -28,6 +28,7 @@ from chimera_log.options import ConfigError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from chimera_log.audit.manifest import Copy, Sealed
@@ -58,9 +59,10 @@ _ELSEWHERE = frozenset(
         "PermanentRedirect",
     }
 )
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[!-~]+")
-_NOT_IN_KEY = re.compile(r"[^A-Za-z0-9!_.*'()/-]")
-_NOT_IN_HOST = re.compile(r"[^A-Za-z0-9_.-]")
+BUCKET = r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[!-~]+)$"
+IN_KEY, IN_HOST = "[A-Za-z0-9!_.*'()/-]", "[A-Za-z0-9_.-]"  # characters
+_NOT_IN_KEY = re.compile(IN_KEY.replace("[", "[^", 1))
+_NOT_IN_HOST = re.compile(IN_HOST.replace("[", "[^", 1))
 _MAX_PREFIX = 512  # characters; a key has at most 1,024
 _DATA, _MANIFESTS, _SUFFIX = "data/dt=", "manifests/dt=", ".jsonl.gz"
 _MOMENT = 60.0  # seconds; a lock that ends sooner is refused, and of no use
@@ -100,7 +102,7 @@ def archive_of(value: Any) -> Archive | None:
     Return what the option ``archive`` says; ``None`` if there is none.
 
     Args:
-        value: A mapping, as it is written in YAML; its texts may hold variables.
+        value: A mapping with what `s3` takes, as it is written in YAML.
 
     Raises:
         ConfigError: If it cannot work.
@@ -108,35 +110,66 @@ def archive_of(value: Any) -> Archive | None:
     if value is None:
         return None
     given = options.mapping("archive", value)
-    known = {
-        *("bucket", "prefix", "storage_class", "object_lock", "host", "verify"),
-        *("region_name", "profile_name", "endpoint_url", "client_factory"),
-    }
+    defaults = s3.__kwdefaults__ or {}
     for key in given:
-        if key not in known:
-            raise ConfigError(
-                f"archive: unknown key {key!r}; {did_you_mean(key, known)}"
-            )
-    lock = _text(given, "object_lock")
+        if key not in {"bucket", *defaults}:
+            hint = did_you_mean(key, ["bucket", *defaults])
+            raise ConfigError(f"archive.{key}: it is unknown; {hint}")
+    return s3(**{"bucket": None, **given})
+
+
+def s3(
+    *,
+    bucket: str,
+    prefix: str = "",
+    storage_class: str = "GLACIER_IR",
+    object_lock: str | None = None,
+    host: str | None = None,
+    verify: str = ANSWER,
+    region_name: str | None = None,
+    profile_name: str | None = None,
+    endpoint_url: str | None = None,
+    client_factory: str | Callable[[Any], Any] | None = None,
+) -> Archive:
+    """
+    Say where in S3 full files of a trail go.
+
+    Texts may hold ``${NAME:-default}``.
+
+    Args:
+        bucket: Its name.  Only where it has versions is it known which of them is
+            ours.
+        prefix: What all keys begin with, up to 512 characters, such as ``audit``.
+        storage_class: One of S3's; ``GLACIER_IR`` is cheap and answers at once.
+        object_lock: ``compliance`` has S3 keep an object until the floor, whoever
+            wants to delete it, ``governance`` whoever may not bypass that; ``null``
+            does not lock.  The bucket must have Object Lock.
+        host: Who it comes from, in the keys; by default this machine's name.
+        verify: ``answer`` believes the SHA-256 in S3's answer, ``version`` asks for
+            that very version again, which takes permissions to read.
+        region_name: The bucket's; without it, as boto3 finds it.
+        profile_name: The profile in the AWS configuration files.
+        endpoint_url: Another address than AWS's own.
+        client_factory: A callable, or the dotted path of one, that makes the client:
+            it is given botocore's `Config` with our timeouts.
+
+    Raises:
+        ConfigError: If an option cannot work.
+    """
+    lock = options.text("archive.object_lock", object_lock)
     if lock is not None:
         options.choice("archive.object_lock", lock, LOCKS)
+    chosen = options.text("archive.storage_class", storage_class)
+    way = options.text("archive.verify", verify)
     return Archive(
-        _bucket(given),
-        _prefix(given),
-        options.choice(
-            "archive.storage_class",
-            _text(given, "storage_class") or "GLACIER_IR",
-            STORAGE_CLASSES,
-        ),
+        _bucket(bucket),
+        _prefix(prefix),
+        options.choice("archive.storage_class", chosen, STORAGE_CLASSES),
         lock,
-        _host(given),
-        options.choice("archive.verify", _text(given, "verify") or ANSWER, VERIFY),
+        _host(host),
+        options.choice("archive.verify", way, VERIFY),
         access_of(
-            given.get("region_name"),
-            given.get("profile_name"),
-            given.get("endpoint_url"),
-            given.get("client_factory"),
-            of="archive.",
+            *(region_name, profile_name, endpoint_url, client_factory), of="archive."
         ),
     )
 
@@ -354,15 +387,11 @@ def day_of(sealed: Sealed) -> str:
     return "%04d-%02d-%02d" % time.gmtime(moment or 0.0)[:3]  # noqa: UP031  three fields
 
 
-def _text(given: dict[str, Any], name: str) -> str | None:
-    return options.text(f"archive.{name}", given.get(name))
-
-
-def _bucket(given: dict[str, Any]) -> str:
-    bucket = _text(given, "bucket")
+def _bucket(given: Any) -> str:
+    bucket = options.text("archive.bucket", given)
     if bucket is None:
         raise ConfigError("archive.bucket: it is missing; name the bucket")
-    if not _BUCKET.fullmatch(bucket):
+    if not re.fullmatch(BUCKET, bucket):
         raise ConfigError(
             f"archive.bucket: {bucket!r} is no bucket's name; use 3 to 63 lower-case "
             "letters, digits, '.' and '-'"
@@ -370,8 +399,8 @@ def _bucket(given: dict[str, Any]) -> str:
     return bucket
 
 
-def _prefix(given: dict[str, Any]) -> str:
-    prefix = (_text(given, "prefix") or "").strip("/")
+def _prefix(given: Any) -> str:
+    prefix = (options.text("archive.prefix", given) or "").strip("/")
     unwanted = _NOT_IN_KEY.search(prefix)
     if unwanted:
         raise ConfigError(
@@ -386,8 +415,8 @@ def _prefix(given: dict[str, Any]) -> str:
     return f"{prefix}/" if prefix else ""
 
 
-def _host(given: dict[str, Any]) -> str | None:
-    host = _text(given, "host")
+def _host(given: Any) -> str | None:
+    host = options.text("archive.host", given)
     unwanted = _NOT_IN_HOST.search(host or "")
     if unwanted:
         raise ConfigError(

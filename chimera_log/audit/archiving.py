@@ -87,6 +87,8 @@ class Archiving:
         bucket: Makes the connection to S3.
     """
 
+    kind = "archive"
+
     def __init__(
         self,
         path: str,

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
             """Return the number of the last row of *chain*; 0: there is none."""
 
         def rows(self, chain: str, first: int, last: int) -> list[Row]:
-            """Return the rows *first* to *last* of *chain*, in order."""
+            """Return rows *first* to *last* of *chain*, the first 10,000, in order."""
 
         def count(self, chain: str, first: int, last: int) -> int:
             """Return how many rows there are from *first* to *last*, both included."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import namedtuple
 from contextlib import closing, suppress
 
 from chimera_log.audit import chain
@@ -29,7 +30,6 @@ from chimera_log.files.compress import Turn
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from chimera_log.audit.index import Database, Store
     from chimera_log.audit.tailing import Position
@@ -38,6 +38,18 @@ LOCK = "index.lock"
 _IDLE = 1.0  # seconds between two looks for new lines
 _ELSEWHERE = 5.0  # seconds until we look again whether another process does it
 _BETWEEN = 3600.0  # seconds until rows that grew too old are looked for again
+
+
+# How far an index is, since this process began.
+Statistics = namedtuple(
+    "Statistics",
+    [
+        "rows",  # that this process added
+        "chain",  # of the last record that is known to be in the database
+        "seq",  # of the same
+        "last_error",  # in words, until something succeeds; or ``None``
+    ],
+)
 
 
 class Indexing:
@@ -53,7 +65,10 @@ class Indexing:
         monotonic: Seconds that never go back.
         draw: A number from 0 up to, but not including, 1.
         share: Of the time that there may be work to do, at most; 1: all of it.
+        patience: Seconds that a busy SQLite file is waited for.
     """
+
+    kind = "index"
 
     def __init__(
         self,
@@ -66,6 +81,7 @@ class Indexing:
         monotonic: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
         share: float = 0.5,
+        patience: float = 0.25,
     ) -> None:
         self._path = path
         self._folder, name = os.path.split(path)
@@ -73,7 +89,7 @@ class Indexing:
         self._clock = clock
         self._monotonic = monotonic
         self._pause = 1 / share - 1  # seconds after a second of work
-        self._store = store_of(database, floor_days)
+        self._store = store_of(database, floor_days, patience)
         self._turn = Turn(Aside(self._folder, name).path, LOCK)
         self._draw = draw
         self._begin()
@@ -88,7 +104,7 @@ class Indexing:
         """Whether another process does the work."""
         return self._is_elsewhere
 
-    def step(self) -> float | None:
+    def step(self) -> float:
         """
         Do a part of what there is to do, with at most one call to the database.
 
@@ -105,7 +121,7 @@ class Indexing:
         except StoreError as error:
             return self._failed(now, str(error), error.kind)
         except (VerifyError, OSError) as error:
-            return self._failed(now, f"the trail cannot be read: {error}", OUTAGE)
+            return self._failed(now, f"the trail cannot be followed: {error}", OUTAGE)
         except Exception as error:
             return self._failed(now, f"{type(error).__name__}: {error}", OUTAGE)
 
@@ -122,22 +138,10 @@ class Indexing:
         self._turn.after_fork()
         self._begin()
 
-    def statistics(self) -> dict[str, Any]:
-        """
-        Return how far the index is, and why it is not going on, if it is not.
-
-        ``rows`` is how many this process added, ``seq`` the number of the last record
-        of ``chain`` that is known to be in the database.
-        """
+    def statistics(self) -> Statistics:
+        """Return how far the index is, and why it is not going on, if it is not."""
         position = self._position or START
-        return {
-            "index": {
-                "rows": self._rows,
-                "chain": position.chain,
-                "seq": position.seq,
-                "last_error": self._last_error,
-            }
-        }
+        return Statistics(self._rows, position.chain, position.seq, self._last_error)
 
     def _begin(self) -> None:
         self._backoff = Backoff(self._draw)
@@ -163,7 +167,7 @@ class Indexing:
         if not self._tailer.has_news():
             return self._rest(now)
         self._read(self._tailer)
-        return (self._monotonic() - now) * self._pause
+        return self._pause_since(now)
 
     def _read(self, tailer: Tailer) -> None:
         """Get the next part of the trail into the database."""
@@ -180,11 +184,16 @@ class Indexing:
         self._is_at_rest = True
         if now < self._expire_at:
             return _IDLE
-        self._expire_at = now + _BETWEEN
-        if self._store.expire(self._clock()):
-            self._expire_at = now
-            self._is_at_rest = False
-        return _IDLE * (self._expire_at > now)
+        self._expire_at = now + _BETWEEN  # first: it may fail for long
+        if not self._store.expire(self._clock()):
+            return _IDLE
+        self._expire_at = now
+        self._is_at_rest = False
+        return self._pause_since(now)
+
+    def _pause_since(self, begun: float) -> float:
+        """Return the seconds to leave to others after work that began at *begun*."""
+        return (self._monotonic() - begun) * self._pause
 
     def _succeeded(self) -> None:
         self._backoff.succeeded()
@@ -205,12 +214,19 @@ class Indexing:
         self._store.close()
 
 
-def store_of(database: Database, floor_days: float) -> Store:
-    """Return the store that *database* names; nothing is opened yet."""
+def store_of(database: Database, floor_days: float, patience: float = 0.25) -> Store:
+    """
+    Return the store that *database* names; nothing is opened yet.
+
+    Args:
+        database: Which one.
+        floor_days: Younger rows cannot be removed.
+        patience: Seconds that a busy SQLite file is waited for.
+    """
     if database.kind == SQLITE:
         from chimera_log.audit.sqlite import SqliteStore  # noqa: PLC0415  one of two
 
-        return SqliteStore(database, floor_days)
+        return SqliteStore(database, floor_days, patience)
     from chimera_log.audit.postgres import PostgresStore  # noqa: PLC0415  one of two
 
     return PostgresStore(database, floor_days)

@@ -57,6 +57,7 @@ SELECT chain, seq,
            to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END,
        level, module, event, hash, line
 FROM chimera_log.audit WHERE chain = %s AND seq BETWEEN %s AND %s ORDER BY seq
+LIMIT 10000
 """
 _TIMELESS = "infinity"  # `ts` of a row that tells none
 
@@ -132,7 +133,7 @@ class PostgresStore:
         return int(found[0] or 0) if found else 0
 
     def rows(self, chain: str, first: int, last: int) -> list[Row]:
-        """Return the rows *first* to *last* of *chain*, in order."""
+        """Return rows *first* to *last* of *chain*, the first 10,000, in order."""
         with self._calls() as connection:
             found = connection.execute(_ROWS, (chain, first, last)).fetchall()
         return [Row(*each) for each in found]
@@ -200,12 +201,11 @@ class PostgresStore:
         return connection
 
     def _set_up(self, connection: psycopg.Connection) -> None:
-        schema = "SELECT 1 FROM pg_namespace WHERE nspname = 'chimera_log'"
-        if connection.execute(schema).fetchone() is None:
+        if not _has_schema(connection):
             with connection.transaction():
                 # Of two who come first, one waits for the other.
                 connection.execute("SELECT pg_advisory_xact_lock(7306362)")
-                if connection.execute(schema).fetchone() is None:
+                if not _has_schema(connection):
                     connection.execute(_SETUP.read_bytes())
                     connection.execute(
                         "INSERT INTO chimera_log.rules VALUES (%s, %s)",
@@ -237,6 +237,11 @@ class PostgresStore:
         kind = TRANSIENT if state.startswith(_SOON) else OUTAGE
         shown = self._database.shown
         return StoreError(self._database.without_password(f"{shown}: {text}"), kind)
+
+
+def _has_schema(connection: psycopg.Connection) -> bool:
+    schema = "SELECT 1 FROM pg_namespace WHERE nspname = 'chimera_log'"
+    return connection.execute(schema).fetchone() is not None
 
 
 def _psycopg() -> Any:

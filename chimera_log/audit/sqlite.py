@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from chimera_log.audit.index import Database
 
-_PATIENCE = 0.25  # seconds that a lock of somebody else is waited for
+_MAX_ROWS = 10_000  # of one answer
+_SYNCHRONOUS = "NORMAL"  # a power cut may take the last rows, which are read again
 _MAX_REMOVED = 1_000  # rows at a time
 _FREED_PAGES = 1_000  # that the file is made smaller by, at a time
 _MODE = 0o640  # as the trail's own files
@@ -102,10 +103,14 @@ class SqliteStore:
         database: Which file.
         floor_days: Younger rows cannot be removed.  A file keeps the highest that it
             was told.
+        patience: Seconds that a lock of somebody else is waited for.
     """
 
-    def __init__(self, database: Database, floor_days: float) -> None:
+    def __init__(
+        self, database: Database, floor_days: float, patience: float = 0.25
+    ) -> None:
         self._database = database
+        self._patience = patience
         self._floor_days = floor_days
         self._connection: sqlite3.Connection | None = None
 
@@ -166,12 +171,12 @@ class SqliteStore:
         return int(last or 0)
 
     def rows(self, chain: str, first: int, last: int) -> list[Row]:
-        """Return the rows *first* to *last* of *chain*, in order."""
+        """Return rows *first* to *last* of *chain*, the first 10,000, in order."""
         with self._calls() as connection:
             found = connection.execute(
                 "SELECT * FROM audit WHERE chain = ? AND seq BETWEEN ? AND ? "
-                "ORDER BY seq",
-                (chain, first, last),
+                "ORDER BY seq LIMIT ?",
+                (chain, first, last, _MAX_ROWS),
             )
             return [Row(*each) for each in found]
 
@@ -187,7 +192,7 @@ class SqliteStore:
     def remove(self, chain: str, seqs: list[int]) -> None:
         """Remove rows, however young; the guards are back when it is done."""
         with self._transaction() as connection:
-            connection.execute("DROP TRIGGER audit_delete")
+            connection.execute("DROP TRIGGER IF EXISTS audit_delete")
             connection.executemany(
                 "DELETE FROM audit WHERE chain = ? AND seq = ?",
                 [(chain, seq) for seq in seqs],
@@ -243,7 +248,7 @@ class SqliteStore:
         if not os.path.lexists(place):
             os.close(opening.open_or_make(place, opening.FLAGS, _MODE))
         connection: sqlite3.Connection = module.connect(
-            place, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            place, timeout=self._patience, isolation_level=None, check_same_thread=False
         )
         try:
             self._set_up(connection)
@@ -255,15 +260,15 @@ class SqliteStore:
     def _set_up(self, connection: sqlite3.Connection) -> None:
         if not self._is_ours(connection):
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
         connection.execute("PRAGMA journal_mode = WAL").close()
-        connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN IMMEDIATE")
         if not self._is_ours(connection):  # nobody was first
             for statement in _TABLES:
                 connection.execute(statement)
-            for name, guard in _GUARDS.items():
-                connection.execute(f"CREATE TRIGGER {name} {guard}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for name, guard in _GUARDS.items():  # again, if somebody removed one
+            connection.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {guard}")
         days = connection.execute("SELECT days FROM floor").fetchone()
         if days is None:
             connection.execute("INSERT INTO floor VALUES (?)", (self._floor_days,))

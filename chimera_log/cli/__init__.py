@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 
 COMMANDS = (
-    *("check", "demo", "explain", "init", "prune", "render", "schema", "verify"),
+    *(
+        "check",
+        "demo",
+        "explain",
+        "index",
+        "init",
+        "prune",
+        "render",
+        "schema",
+        "verify",
+    ),
 )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from chimera_log.audit.index import Row
 
+pytestmark = pytest.mark.usefixtures("no_syncs")
+
 OLD, NEW = "2020-01-15T00:00:00.000000Z", "2999-01-15T00:00:00.000000Z"
 NOW = 32472144000.0  # 2999-01-01, in seconds since the epoch
 BEYOND = 10 * NOW
