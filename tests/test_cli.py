@@ -362,9 +362,6 @@ class TestArchive:
             logging.LogRecord("bot", logging.INFO, "", 1, "execution", None, None)
         )
         aws = SimpleNamespace(stored=lambda _: [])
-        (tmp_path / "archive/data/dt=2026-11-28/host=a").mkdir(parents=True)
-        empty = tmp_path / "archive/data/dt=2026-11-28/host=a/none.jsonl.gz"
-        empty.write_bytes(gzip.compress(b""))
 
         assert not archived.finish(cast("Any", aws), tmp_path)
         assert "not all of it is in the archive" in capsys.readouterr().out

@@ -89,6 +89,8 @@ def _explain(aws: Embedded, log_dir: Path) -> None:
         copy = folder / each.key
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(each.body)
+    if not stored:
+        return
     question = _QUESTION.format(folder=folder)
     print(f"\nDuckDB, asked over a copy of it in {folder}:\n\n{question}\n")
     with suppress(ImportError):
