@@ -336,7 +336,9 @@ class TestTrouble:
         with monkeypatch.context() as patch:
             patch.setattr(opening, "read_at", refusing(errno.EIO))
             work.task.step()
-        assert work.statistics["last_error"].startswith("the trail cannot be followed: ")
+        assert work.statistics["last_error"].startswith(
+            "the trail cannot be followed: "
+        )
 
         work.now += 10
         work.until_rest()
