@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chimera_log.audit.archive import archive_of
 from chimera_log.audit.archiving import Archiving
+from chimera_log.audit.destination import archive_of
 from chimera_log.audit.manifest import decode
 from chimera_log.audit.retain import DAY
 from tests.evidence import Evidence
