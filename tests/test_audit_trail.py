@@ -5,10 +5,12 @@ The trail's engine: lines that vouch for each other, whoever writes, whatever fa
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -614,6 +616,54 @@ class TestForeign:
         assert line(0) + line(1) == log.full[0].read_bytes()
         assert_chained(log.lines[2:])
         assert [] == log.troubles
+
+    def test_from_before_and_no_locks_left(
+        self, log: TrailLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        If the new file cannot be locked, it is an empty one all the same.
+        """
+        log.path.write_bytes(line(0))
+        lock, refuse = fcntl.flock, refusing(errno.ENOLCK)
+        left = [lock]
+
+        def run_out(fd: int, what: int) -> None:
+            (left.pop() if left else refuse)(fd, what)
+
+        monkeypatch.setattr(fcntl, "flock", run_out)
+        trail = log.open()
+        assert trail.append(line(1))
+        assert trail.append(line(2))
+
+        assert line(0) == log.full[0].read_bytes()
+        assert [] == log.own
+        assert_chained(log.lines[1:])
+
+    def test_from_before_and_somebody_was_first(
+        self, log: TrailLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        If another process holds the new file's lock, nothing is written without it.
+        """
+        log.path.write_bytes(line(0))
+        trail = log.open(lock_timeout=0.0)
+        with ExitStack() as stack:
+            rename = trail._rename
+
+            def be_second(full: str) -> None:
+                log.path.rename(full)
+                log.path.write_bytes(b"")
+                stack.enter_context(held(log.path))
+                trail._move_on()
+
+            monkeypatch.setattr(trail, "_rename", be_second)
+            assert not trail.append(line(1))
+            assert b"" == log.path.read_bytes()
+            monkeypatch.setattr(trail, "_rename", rename)
+        assert trail.flush()
+
+        assert [] == log.own
+        assert_chained(log.lines[1:])
 
     def test_from_before_and_stuck(
         self, log: TrailLog, monkeypatch: pytest.MonkeyPatch

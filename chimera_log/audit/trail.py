@@ -197,12 +197,7 @@ class Trail(Segments):
             OSError: If that cannot be done now: the lock is somebody else's, or the
                 end of the chain cannot be read.
         """
-        if not self._is_locked:
-            if self._has_locks:
-                raise BlockingIOError(
-                    errno.EAGAIN, "another process holds its lock", self.path
-                )
-            self._mend(os.fstat(self._fd).st_size)
+        self._insist_on_lock()
         known = self._states.get((self._identity, self._size))
         self._now = head, owed = known or self._look()
         key = self.policy.rules.key
@@ -217,6 +212,21 @@ class Trail(Segments):
             linked.append(one)
         self._next = head, None
         return b"".join(linked)
+
+    def _insist_on_lock(self) -> None:
+        """
+        See to it that the file is ours alone, or has no locks, and where it ends.
+
+        Raises:
+            BlockingIOError: If the lock is somebody else's.
+        """
+        if self._is_locked:
+            return
+        if self._has_locks:
+            raise BlockingIOError(
+                errno.EAGAIN, "another process holds its lock", self.path
+            )
+        self._mend(os.fstat(self._fd).st_size)
 
     def _write(self, lines: bytes) -> None:
         # What vouches for something in this file belongs into this file.
@@ -260,6 +270,7 @@ class Trail(Segments):
                 # It is from before there was a chain; that begins in a new file.
                 self._rotate()
                 if self._identity != before:
+                    self._insist_on_lock()  # a new file's may be somebody else's
                     return self._look()
             end = end._replace(head=self._head_elsewhere())
         return end.head, self._vouched(end)
