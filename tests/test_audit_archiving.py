@@ -173,7 +173,8 @@ class TestArchive:
     @pytest.mark.parametrize("raw", [True, False])
     def test_not_ready(self, desk: Desk, raw: bool) -> None:
         """
-        What is not compressed, or is so beside its raw form, waits without a word.
+        What is not compressed, or is so beside its raw form, waits without a word; who
+        will compress it is waited for.
         """
         segment = desk.trail.path.with_name(named(1))
         file = segment.with_name(f"{named(1)}.gz")
@@ -181,7 +182,7 @@ class TestArchive:
             segment.write_bytes(gzip.decompress(file.read_bytes()))
         else:
             file.rename(file.with_suffix(".away"))
-        desk.run()
+        assert (1 if raw else 30) == desk.run()
 
         assert [named(2)] == desk.copies()
         assert [] == desk.troubles
@@ -193,6 +194,7 @@ class TestArchive:
         desk = Desk(tmp_path)
         assert 30 == desk.run()
         assert [] == list(tmp_path.iterdir())
+        assert 30 == Desk(tmp_path / "nowhere").run()
 
     def test_pruned_before(self, desk: Desk) -> None:
         """
@@ -726,6 +728,19 @@ class TestAnswerLost:
         desk.s3.allowed = ("put_object", "head_object", "list_object_versions")
         desk.run_for(1000)
         assert [named(1), named(2)] == desk.copies()
+
+    def test_missing_is_denied(self, desk: Desk) -> None:
+        """
+        To whom S3 does not say what is missing, it may still list the versions.
+        """
+        desk.s3.lose()
+        desk.run()
+        (kept,) = desk.s3.kept
+        desk.s3.add(kept.key, None)
+        desk.s3.fail("AccessDenied", 1, "head")
+        desk.run_for(10)
+
+        assert kept.version_id == desk.trail.manifest(named(1)).copy.version_id
 
     def test_something_else(self, desk: Desk) -> None:
         """
