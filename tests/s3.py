@@ -11,15 +11,15 @@ from collections import Counter
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chimera_log.audit.archive import archive_of
 from chimera_log.audit.archiving import Archiving
+from chimera_log.audit.destination import archive_of
 from tests.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from chimera_log.audit.archive import Archive
+    from chimera_log.audit.destination import Archive
 
 ALL = ("put_object", "head_object", "list_object_versions", "get_object")
 PUT_ONLY = ("put_object",)

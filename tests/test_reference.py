@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import chimera_log
-from chimera_log.audit.archive import s3
+from chimera_log.audit.destination import s3
 from chimera_log.config.schema import schema
 from tests.generated import ROOT
 

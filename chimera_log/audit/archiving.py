@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from typing import Any, BinaryIO
 
-    from chimera_log.audit.archive import Archive
     from chimera_log.audit.chain import Key
+    from chimera_log.audit.destination import Archive
     from chimera_log.audit.manifest import Manifest, Sealed
 
     Steps = Generator[float, None, None]  # each yields seconds until the next one

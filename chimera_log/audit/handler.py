@@ -8,9 +8,9 @@ import os
 from importlib import import_module
 
 from chimera_log import options
-from chimera_log.audit.archive import archive_of
 from chimera_log.audit.chain import MAX_LINE_BYTES, OURS, Key
 from chimera_log.audit.copied import CopiedTrail
+from chimera_log.audit.destination import archive_of
 from chimera_log.audit.index import database_of
 from chimera_log.audit.trail import Rules
 from chimera_log.files import opening
@@ -79,7 +79,7 @@ class AuditFileHandler(RotatingFileHandler):
         reserve_bytes: Disk space that is set aside for when there is none left, in
             bytes or as ``"16 MB"``; 0: none.
         archive: Where full files go as well, in S3: a mapping with ``bucket`` and what
-            else `chimera_log.audit.archive.s3` takes; ``None``: nowhere.  It takes
+            else `chimera_log.audit.destination.s3` takes; ``None``: nowhere.  It takes
             ``compression: gzip``, and a new day (UTC) begins a new file then.
         database: What lists the records, to be asked in SQL:
             ``sqlite:///logs/executions.db`` or ``postgresql://user@host/name``; it is

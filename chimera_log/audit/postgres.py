@@ -24,7 +24,7 @@ from chimera_log.native import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     import psycopg
@@ -92,9 +92,9 @@ class PostgresStore:
 
     def add(self, rows: list[Row], position: Position | None) -> int:
         """Add *rows* that are not there, and remember *position*."""
-        columns = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
-        columns[2] = tuple(ts or _TIMELESS for ts in columns[2])
-        parameters: list[Any] = [list(each) for each in columns]
+        columns: list[Any] = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
+        columns[2] = [ts or _TIMELESS for ts in columns[2]]
+        parameters: list[Any] = [_array(each) for each in columns]
         remember = "NULL"
         if position is not None:
             after, offset, chain, seq, head = position
@@ -237,6 +237,12 @@ class PostgresStore:
         kind = TRANSIENT if state.startswith(_SOON) else OUTAGE
         shown = self._database.shown
         return StoreError(self._database.without_password(f"{shown}: {text}"), kind)
+
+
+def _array(values: Iterable[object]) -> str:
+    """Return *values* as PostgreSQL writes an array; psycopg takes ten times longer."""
+    texts = [str(each).replace("\\", r"\\").replace('"', r"\"") for each in values]
+    return '{"' + '","'.join(texts) + '"}' if texts else "{}"
 
 
 def _has_schema(connection: psycopg.Connection) -> bool:

@@ -38,9 +38,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from chimera_log.audit.archive import Archive
     from chimera_log.audit.bucket import Bucket
     from chimera_log.audit.chain import Key
+    from chimera_log.audit.destination import Archive
     from chimera_log.audit.manifest import Copy, Sealed
 
 _MODE = 0o440

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chimera_log.audit.archive import archive_of
 from chimera_log.audit.archiving import Archiving
 from chimera_log.audit.bucket import Bucket
+from chimera_log.audit.destination import archive_of
 from chimera_log.audit.manifest import Restored, decode
 from chimera_log.audit.restore import Restoring
 from chimera_log.audit.retain import DAY

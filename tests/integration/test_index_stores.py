@@ -9,6 +9,8 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chimera_log.audit.index import POSTGRESQL, SQLITE, database_of, rows_of
 from chimera_log.audit.indexing import store_of
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("no_syncs")
 OLD, NEW = "2020-01-15T00:00:00.000000Z", "2999-01-15T00:00:00.000000Z"
 NOW = 32472144000.0  # 2999-01-01, in seconds since the epoch
 BEYOND = 10 * NOW
+TEXTS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=30)
 
 
 class Made:
@@ -107,6 +110,21 @@ class TestRows:
         made.store.add(some, None)
 
         assert some == made.store.rows(CHAIN, 1, 9)
+
+    @given(st.lists(TEXTS, min_size=1, max_size=20))
+    def test_any_text(self, made: Made, texts: list[str]) -> None:
+        """
+        Whatever the text in it, a row comes back as it was.
+        """
+        first = made.store.last(CHAIN) + 1
+        [row] = rows(1)
+        some = [
+            row._replace(seq=seq, event=text, module=text[::-1], line=f"{text}x")
+            for seq, text in enumerate(texts, first)
+        ]
+        made.store.add(some, None)
+
+        assert some == made.store.rows(CHAIN, first, first + len(texts))
 
     def test_first_one_stays(self, made: Made) -> None:
         """

@@ -4,7 +4,7 @@ What the value of an option may be, as JSON Schema.
 
 from __future__ import annotations
 
-from chimera_log.audit import archive
+from chimera_log.audit import destination
 from chimera_log.cloudwatch.memory import WHEN_FULL
 from chimera_log.cloudwatch.rules import CLASSES, RETENTION_DAYS
 from chimera_log.config.schema.documented import NOTHING, options_of
@@ -144,13 +144,13 @@ _BY_NAME: dict[str, Schema] = {
     "writer": one_of(WRITERS),
     "AuditFileHandler.sync": one_of([ALWAYS, INTERVAL]),
     "AuditFileHandler.database": _like(r"^(sqlite:///|postgres(ql)?://)."),
-    "archive.bucket": _like(archive.BUCKET),
+    "archive.bucket": _like(destination.BUCKET),
     "archive.endpoint_url": _like("^https?://"),
-    "archive.host": _like(rf"^{archive.IN_HOST}*$"),
-    "archive.prefix": _like(rf"^{archive.IN_KEY}*$"),
-    "archive.object_lock": one_of([*archive.LOCKS, None]),
-    "archive.storage_class": one_of(archive.STORAGE_CLASSES),
-    "archive.verify": one_of(archive.VERIFY),
+    "archive.host": _like(rf"^{destination.IN_HOST}*$"),
+    "archive.prefix": _like(rf"^{destination.IN_KEY}*$"),
+    "archive.object_lock": one_of([*destination.LOCKS, None]),
+    "archive.storage_class": one_of(destination.STORAGE_CLASSES),
+    "archive.verify": one_of(destination.VERIFY),
     "CloudWatchHandler.when_full": one_of(WHEN_FULL),
     "JsonFormatter.max_line_bytes": {
         "anyOf": [
@@ -163,7 +163,7 @@ _BY_NAME: dict[str, Schema] = {
 
 
 # Options that are mappings, and what says which keys they take.
-MAPPINGS: dict[str, Callable[..., Any]] = {"AuditFileHandler.archive": archive.s3}
+MAPPINGS: dict[str, Callable[..., Any]] = {"AuditFileHandler.archive": destination.s3}
 
 
 def value_of(kind: str, option: Option) -> Schema:
