@@ -8,7 +8,9 @@ import errno
 import gzip
 import hashlib
 import os
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -25,7 +27,6 @@ from tests.s3 import PUT_ONLY, S3, Desk, Killed, Refusal, desks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 KEY = Key(b"0123456789abcdef")
 HOUR = 3600
@@ -306,6 +307,18 @@ class TestContent:
         file = desk.trail.path.with_name(f"{named(1)}.gz")
         file.write_bytes(gzip.compress(content))
         self.name_it(desk, "it is not what its manifest says")
+
+    def test_without_end(self, desk: Desk) -> None:
+        """
+        A file that unpacks to far more is not read to its end.
+        """
+        file = desk.trail.path.with_name(f"{named(1)}.gz")
+        file.write_bytes(gzip.compress(b"x" * 50_000_000, 1))
+        steps = 0
+        while desk.archiving.step() == 0:
+            steps += 1
+        assert 30 > steps
+        assert "it is not what its manifest says" in troubles(desk)
 
     def test_damaged(self, desk: Desk) -> None:
         """
@@ -923,6 +936,37 @@ class TestLetGo:
         assert closed == desk.s3.closed
         desk.run()
         assert [named(1), named(2)] == desk.copies()
+
+    @pytest.mark.parametrize("lock", ["archive.lock", "maintenance"])
+    def test_locks_after_fork(self, desk: Desk, lock: str) -> None:
+        """
+        What its parent has locked stays locked, whatever it was doing.
+        """
+        grown_old(desk)
+        held = -1
+        for _ in range(100):
+            desk.archiving.step()
+            held = descriptor_of(desk, lock)
+            if held >= 0:
+                break
+        parents = os.dup(held)
+        desk.archiving.after_fork()
+
+        other = Turn(str(desk.trail.path.parent / f".{NAME}.d"), lock)
+        assert not other.take()
+        os.close(parents)
+        assert other.take()
+        other.release()
+
+
+def descriptor_of(desk: Desk, lock: str) -> int:
+    """Return a descriptor of a lock in the trail's hidden folder; -1 if there is none."""
+    path = desk.trail.path.parent / f".{NAME}.d" / lock
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if descriptor.readlink() == path:
+                return int(descriptor.name)
+    return -1
 
 
 class TestRemoval:
