@@ -18,6 +18,7 @@ import yaml
 
 from chimera_log.audit.chain import Key
 from chimera_log.audit.retain import DAY
+from chimera_log.aws.retry import Backoff
 from chimera_log.cli import archive as command
 from chimera_log.cli import main
 from chimera_log.cli.terminal import Bar
@@ -173,11 +174,7 @@ class TestOnce:
         """
         A network that is busy for a moment is waited for.
         """
-        waits: list[float] = []
-        monkeypatch.setattr(
-            threading.Event, "wait", lambda _, seconds: waits.append(seconds)
-        )
-        monkeypatch.setattr("chimera_log.aws.retry.random.random", lambda: 0.0)
+        monkeypatch.setattr(Backoff.__init__, "__defaults__", (lambda: 0.0, 60.0))
         s3.fail("SlowDown", 2)
         assert 0 == main(["archive", "--once"])
 
@@ -194,10 +191,7 @@ class TestOnce:
         """
         It is not waited for without end.
         """
-        monkeypatch.setattr(threading.Event, "wait", lambda *_: True)
-        monkeypatch.setattr("chimera_log.aws.retry.random.random", lambda: 0.0)
-        times = iter(range(0, 10**6, 60))
-        monkeypatch.setattr(time, "monotonic", lambda: float(next(times)))
+        monkeypatch.setattr(Backoff.__init__, "__defaults__", (lambda: 0.0, 60.0))
         s3.fail("SlowDown", 10**6)
         assert 1 == main(["archive", "--once"])
         assert 6 == len(printed(capsys)[1])

@@ -142,7 +142,7 @@ class TestPolicies:
 
         assert {"s3:PutObjectRetention"} == found["`object_lock`"]
         assert {*read, "s3:GetObjectRetention"} == found["`verify: version`"]
-        assert {*read, "s3:ListBucket"} == found["`--restore`"]
+        assert {*read, "s3:ListBucketVersions"} == found["`--restore`"]
         (lost,) = (found[name] for name in found if "412" in name)
         assert {*read, "s3:ListBucketVersions"} == lost
 

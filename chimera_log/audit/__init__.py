@@ -20,8 +20,9 @@ Archiving it:
 
 - `archiving` has full files archived in S3, each exactly once; `removing` has `prune`
   delete what may go from here.
-- `archive` is what is configured, asked for and answered; `copies` are the copies of
-  segments, and `bucket` makes the calls to S3.
+- `destination` is what is configured, `archive` what is asked for and answered;
+  `copies` are the copies of segments, and `bucket` makes the calls to S3.
+- `restore` brings them back for a while.
 
 Verifying it:
 

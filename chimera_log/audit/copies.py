@@ -131,6 +131,7 @@ class Copies:
         try:
             return self._bucket.look(key)
         except CallFailed as failure:
-            if failure.kind != MISSING:
+            # To whom s3:ListBucket is not allowed, what is missing is denied.
+            if failure.kind not in {MISSING, REFUSED}:
                 raise
             return None

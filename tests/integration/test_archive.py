@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chimera_log.audit.archiving import Archiving
+from chimera_log.audit.bucket import Bucket
 from chimera_log.audit.destination import archive_of
-from chimera_log.audit.manifest import decode
+from chimera_log.audit.manifest import Restored, decode
+from chimera_log.audit.restore import Restoring
 from chimera_log.audit.retain import DAY
 from tests.evidence import Evidence
 from tests.integration import s3_server
@@ -241,6 +243,50 @@ class TestPermissions:
 
         assert [] == desk.troubles
         assert_archived(server, trail)
+
+    def test_restore(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        To restore on another machine takes two permissions to read and one to list.
+        """
+        trail = trail_in(tmp_path)
+        Desk(tmp_path, server.url).run()
+        read = {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": PREFIXES,
+        }
+        show = {
+            "Effect": "Allow",
+            "Action": "s3:ListBucketVersions",
+            "Resource": f"arn:aws:s3:::{BUCKET}",
+        }
+        for name, value in server.user(read, show).items():
+            monkeypatch.setenv(name, value)
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        notes: list[str] = []
+        archive = archive_of(
+            {"bucket": BUCKET, "region_name": REGION, "endpoint_url": server.url}
+        )
+        assert archive is not None
+        bucket = Bucket(archive)
+        restoring = Restoring(
+            str(elsewhere / "executions.log"),
+            archive,
+            bucket,
+            keys=[],
+            host="desk",
+            restored=Restored(time.time(), time.time() + DAY, "test"),
+            on_note=notes.append,
+        )
+        with server.enforcing(), restoring.turn():
+            found = [restoring.attempt(each) for each in restoring.wanted("", "")]
+        bucket.forget()
+
+        assert ([None] * 3, []) == (found, notes)
+        assert trail.full == Evidence(elsewhere).full
 
     def test_elsewhere(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

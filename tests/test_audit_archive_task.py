@@ -8,7 +8,9 @@ import errno
 import gzip
 import hashlib
 import os
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -25,7 +27,6 @@ from tests.s3 import PUT_ONLY, S3, Desk, Killed, Refusal, desks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 KEY = Key(b"0123456789abcdef")
 HOUR = 3600
@@ -173,7 +174,8 @@ class TestArchive:
     @pytest.mark.parametrize("raw", [True, False])
     def test_not_ready(self, desk: Desk, raw: bool) -> None:
         """
-        What is not compressed, or is so beside its raw form, waits without a word.
+        What is not compressed, or is so beside its raw form, waits without a word; who
+        will compress it is waited for.
         """
         segment = desk.trail.path.with_name(named(1))
         file = segment.with_name(f"{named(1)}.gz")
@@ -181,7 +183,7 @@ class TestArchive:
             segment.write_bytes(gzip.decompress(file.read_bytes()))
         else:
             file.rename(file.with_suffix(".away"))
-        desk.run()
+        assert (1 if raw else 30) == desk.run()
 
         assert [named(2)] == desk.copies()
         assert [] == desk.troubles
@@ -193,6 +195,7 @@ class TestArchive:
         desk = Desk(tmp_path)
         assert 30 == desk.run()
         assert [] == list(tmp_path.iterdir())
+        assert 30 == Desk(tmp_path / "nowhere").run()
 
     def test_pruned_before(self, desk: Desk) -> None:
         """
@@ -304,6 +307,18 @@ class TestContent:
         file = desk.trail.path.with_name(f"{named(1)}.gz")
         file.write_bytes(gzip.compress(content))
         self.name_it(desk, "it is not what its manifest says")
+
+    def test_without_end(self, desk: Desk) -> None:
+        """
+        A file that unpacks to far more is not read to its end.
+        """
+        file = desk.trail.path.with_name(f"{named(1)}.gz")
+        file.write_bytes(gzip.compress(b"x" * 50_000_000, 1))
+        steps = 0
+        while desk.archiving.step() == 0:
+            steps += 1
+        assert 30 > steps
+        assert "it is not what its manifest says" in troubles(desk)
 
     def test_damaged(self, desk: Desk) -> None:
         """
@@ -727,6 +742,19 @@ class TestAnswerLost:
         desk.run_for(1000)
         assert [named(1), named(2)] == desk.copies()
 
+    def test_missing_is_denied(self, desk: Desk) -> None:
+        """
+        To whom S3 does not say what is missing, it may still list the versions.
+        """
+        desk.s3.lose()
+        desk.run()
+        (kept,) = desk.s3.kept
+        desk.s3.add(kept.key, None)
+        desk.s3.fail("AccessDenied", 1, "head")
+        desk.run_for(10)
+
+        assert kept.version_id == desk.trail.manifest(named(1)).copy.version_id
+
     def test_something_else(self, desk: Desk) -> None:
         """
         Where something else has that key, it is said.
@@ -908,6 +936,37 @@ class TestLetGo:
         assert closed == desk.s3.closed
         desk.run()
         assert [named(1), named(2)] == desk.copies()
+
+    @pytest.mark.parametrize("lock", ["archive.lock", "maintenance"])
+    def test_locks_after_fork(self, desk: Desk, lock: str) -> None:
+        """
+        What its parent has locked stays locked, whatever it was doing.
+        """
+        grown_old(desk)
+        held = -1
+        for _ in range(100):
+            desk.archiving.step()
+            held = descriptor_of(desk, lock)
+            if held >= 0:
+                break
+        parents = os.dup(held)
+        desk.archiving.after_fork()
+
+        other = Turn(str(desk.trail.path.parent / f".{NAME}.d"), lock)
+        assert not other.take()
+        os.close(parents)
+        assert other.take()
+        other.release()
+
+
+def descriptor_of(desk: Desk, lock: str) -> int:
+    """Return a descriptor of a lock in the trail's hidden folder; -1 if there is none."""
+    path = desk.trail.path.parent / f".{NAME}.d" / lock
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if descriptor.readlink() == path:
+                return int(descriptor.name)
+    return -1
 
 
 class TestRemoval:
