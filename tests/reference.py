@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import chimera_log
 from chimera_log.config.schema import schema
 from chimera_log.config.schema.documented import NOTHING, options_of, promise
-from chimera_log.config.schema.values import value_of
+from chimera_log.config.schema.values import MAPPINGS, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,11 +94,25 @@ def _lines() -> Iterator[str]:
                 (each.name, _kind(value_of(name, each)), default_of(each), each.text)
                 for each in options
             )
+            for each in options:
+                if f"{name}.{each.name}" in MAPPINGS:
+                    yield from _keys_of(name, each.name)
     yield "## init_logging\n"
     yield f"{_markdown(promise(chimera_log.init_logging))}\n"
     yield from _rows(
         (each.name, _annotated(each), f"`{each.default}`", each.text)
         for each in options_of(chimera_log.init_logging)
+    )
+
+
+def _keys_of(kind: str, name: str) -> Iterator[str]:
+    """Yield the keys of an option that is a mapping."""
+    takes = MAPPINGS[f"{kind}.{name}"]
+    yield f"### {name} of chimera_log.{kind}\n"
+    yield f"{_markdown(promise(takes))}\n"
+    yield from _rows(
+        (each.name, _kind(value_of(name, each)), default_of(each), each.text)
+        for each in options_of(takes)
     )
 
 
@@ -134,7 +148,7 @@ def _markdown(docstring: str) -> str:
 
 
 def _yaml(value: Any) -> str:
-    if isinstance(value, str):
+    if isinstance(value, str) and value:
         return value
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 

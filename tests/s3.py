@@ -10,23 +10,23 @@ import hashlib
 from collections import Counter
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakSet
 
-from chimera_log.audit.archive import archive_of
 from chimera_log.audit.archiving import Archiving
+from chimera_log.audit.destination import archive_of
 from tests.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from chimera_log.audit.archive import Archive
+    from chimera_log.audit.destination import Archive
 
 ALL = ("put_object", "head_object", "list_object_versions", "get_object")
 PUT_ONLY = ("put_object",)
 STATUS = {
     "AccessDenied": 403,
     "EntityTooLarge": 400,
+    "InvalidObjectState": 403,
     "InvalidRequest": 400,
     "NoSuchBucket": 404,
     "NoSuchVersion": 404,
@@ -37,7 +37,7 @@ STATUS = {
 }
 
 
-desks: WeakSet[Desk] = WeakSet()
+desks: set[Desk] = set()
 
 
 class Refusal(Exception):  # noqa: N818  botocore's are called so as well
@@ -206,11 +206,12 @@ class S3:
         return {**self._told(found), "Body": Body(found.body)}
 
     def _list(self, **asked: Any) -> dict[str, Any]:
-        found = sorted(
+        inside = [
             each
-            for each in self.kept
+            for each in reversed(self.kept)  # the latest version of a key first
             if each.key.startswith(asked["Prefix"]) and each.body is not None
-        )
+        ]
+        found = sorted(inside, key=lambda each: each.key)
         at = int(asked.get("VersionIdMarker", 0))
         page = found[at : at + self.page]
         answer: dict[str, Any] = {

@@ -15,18 +15,20 @@ from chimera_log.audit.archive import (
     DESCRIBE,
     EXISTS,
     FROZEN,
-    LOCKS,
-    STORAGE_CLASSES,
     UPLOAD,
-    VERIFY,
-    Archive,
-    archive_of,
     data_key,
     explained,
     lock_until,
     manifest_key,
     meaning,
     next_step,
+)
+from chimera_log.audit.destination import (
+    LOCKS,
+    STORAGE_CLASSES,
+    VERIFY,
+    Archive,
+    archive_of,
 )
 from chimera_log.audit.manifest import Copy
 from chimera_log.audit.retain import DAY
@@ -126,7 +128,7 @@ class TestOptions:
             ({"bucket": "a-"}, "archive.bucket: 'a-' is no bucket's name; use 3 to 63"),
             (
                 {"bucket": "evidence", "storageclass": "GLACIER"},
-                "archive: unknown key 'storageclass'; did you mean 'storage_class'?",
+                "archive.storageclass: it is unknown; did you mean 'storage_class'?",
             ),
             (
                 {"bucket": "evidence", "storage_class": "GLACIER_RI"},

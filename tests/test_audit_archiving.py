@@ -21,7 +21,7 @@ from chimera_log.files.compress import Turn
 from chimera_log.files.names import segment_name
 from tests.evidence import NAME, Evidence
 from tests.logs import FIRST
-from tests.s3 import PUT_ONLY, S3, Desk, Killed, desks
+from tests.s3 import PUT_ONLY, S3, Desk, Killed, Refusal, desks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,8 @@ def grown_old(desk: Desk, days: int = 11, since: int = 1) -> Desk:
 def _all_closed() -> Iterator[None]:
     """Close what a test leaves open."""
     yield
-    for each in list(desks):
+    while desks:
+        each = desks.pop()
         each.archiving.close()
 
 
@@ -564,6 +565,41 @@ class TestFailures:
         assert [named(1), named(2)] == desk.copies()
         assert not desk.archiving.may_recover
 
+    def test_manifest_later(self, desk: Desk) -> None:
+        """
+        What is there already, but for its manifest, is not put again.
+        """
+        puts = iter([None, "SlowDown"])
+
+        def before(_: str) -> None:
+            code = next(puts, None)
+            if code is not None:
+                raise Refusal(code)
+
+        desk.s3.before = before
+        desk.run()
+        assert "archived" == desk.trail.manifest(named(1)).copy.state
+
+        desk.run_for(10)
+        assert [named(1), named(2)] == desk.copies()
+        assert 4 == len(desk.s3.kept)
+
+    def test_manifest_vanishes(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A manifest that goes in this moment is named, and does not hold up the others.
+        """
+        known = [named(3), named(1), named(2)]
+        monkeypatch.setattr(Manifests, "known", lambda _: known)
+        desk.run()
+
+        assert f"{named(3)}, which stays: its manifest: it is not there any more" in (
+            troubles(desk)
+        )
+        monkeypatch.undo()
+        assert [named(1), named(2)] == desk.copies()
+
     def test_woken(self, desk: Desk) -> None:
         """
         Whoever wakes it before the time is over changes nothing.
@@ -699,10 +735,31 @@ class TestAnswerLost:
         desk.run()
         key = desk.trail.manifest(named(1)).copy.place.removeprefix("s3://evidence/")
         desk.s3.add(key, b"forged")
+        desk.s3.add(
+            f"{key}.old", desk.trail.path.with_name(f"{named(1)}.gz").read_bytes()
+        )
         desk.run_for(10)
 
         assert "is there already, and holds something else" in troubles(desk)
         assert "done" == desk.trail.manifest(named(2)).copy.state
+
+    @pytest.mark.parametrize("failures", [0, 1])
+    def test_there_before(self, desk: Desk, failures: int) -> None:
+        """
+        What somebody else put there, byte for byte, is as good as ours.
+        """
+        packed = desk.trail.path.with_name(f"{named(1)}.gz").read_bytes()
+        key = (
+            "data/dt=2025-10-27/host=desk/000000000001-000000000002-"
+            f"{hashlib.sha256(packed).hexdigest()[:16]}.jsonl.gz"
+        )
+        desk.s3.add(key, packed)
+        desk.s3.fail("SlowDown", failures, "head")
+        desk.run_for(10)
+
+        assert [named(1), named(2)] == desk.copies()
+        assert failures == len(desk.troubles)
+        assert "v.1" == desk.trail.manifest(named(1)).copy.version_id
 
     def test_another_bucket(self, desk: Desk) -> None:
         """

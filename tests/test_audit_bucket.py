@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chimera_log.audit.archive import Stored, archive_of
+from chimera_log.audit.archive import Stored
 from chimera_log.audit.bucket import Bucket
+from chimera_log.audit.destination import archive_of
 from chimera_log.aws.retry import TRANSIENT
 from chimera_log.aws.session import CallFailed
 from tests.logs import FIRST

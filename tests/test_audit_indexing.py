@@ -86,7 +86,7 @@ class Work:
     @property
     def statistics(self) -> dict[str, Any]:
         """What the work came to."""
-        found: dict[str, Any] = self.task.statistics()["index"]
+        found: dict[str, Any] = self.task.statistics()._asdict()
         return found
 
 

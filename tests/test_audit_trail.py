@@ -46,12 +46,14 @@ def line(number: int = 0, size: int = 0) -> bytes:
 class TrailLog(Log):
     """A trail in a folder of its own; as `Log`."""
 
+    kind: type[Trail] = Trail
+
     def open(self, **policy: Any) -> Trail:
         """Return a new engine; *policy* may name what `Rules` has."""
         rules = {name: policy.pop(name) for name in Rules._fields if name in policy}
         if "backup_count" in policy:
             policy["limits"] = Limits(policy.pop("backup_count"))
-        made = Trail(
+        made = self.kind(
             str(self.path),
             self.policy._replace(**policy, rules=RULES._replace(**rules)),
             lambda kind, message: self.troubles.append((kind, message)),
@@ -934,93 +936,3 @@ def test_new_rules(log: TrailLog) -> None:
     assert second is not None
     assert (None, key.key_id) == (first.kid, second.kid)
     assert first.hash == second.prev
-
-
-class TestEndOfDay:
-    MIDNIGHT = 1761609600.0  # 2025-10-28 00:00:00 UTC, after the day of all lines here
-
-    def open(self, log: TrailLog) -> Trail:
-        """Return an engine whose full files are archived, with one line written."""
-        trail = log.open(
-            archive=object(), at_midnight=True, max_bytes=0, backup_count=9
-        )
-        assert trail.append(line(1))
-        return trail
-
-    def test_nobody_logs(self, log: TrailLog) -> None:
-        """
-        A trail that is archived moves on a moment after midnight, though none logs.
-        """
-        log.now = self.MIDNIGHT - 60
-        trail = self.open(log)
-
-        assert 65.0 == maintained(trail)
-        log.now = self.MIDNIGHT + 4.9
-        maintained(trail)
-        assert 0 == trail.statistics().rotations
-        log.now = self.MIDNIGHT + 5
-        maintained(trail)
-
-        assert 1 == trail.statistics().rotations
-        assert b"" == log.path.read_bytes()
-        assert [] == log.troubles
-
-    def test_empty(self, log: TrailLog) -> None:
-        """
-        A day without a record ends without a file.
-        """
-        log.now = self.MIDNIGHT + 5
-        trail = self.open(log)
-        maintained(trail)
-        assert 1 == trail.statistics().rotations
-
-        log.now += 24 * 60 * 60
-        maintained(trail)
-
-        assert 1 == trail.statistics().rotations
-
-    def test_another_process_moved_on(self, log: TrailLog) -> None:
-        """
-        Where another process began the new day's file, that one stays.
-        """
-        log.now = self.MIDNIGHT - 60
-        trail, other = self.open(log), log.open(max_bytes=0, backup_count=9)
-        maintained(trail)
-        log.now = self.MIDNIGHT + 6
-        other.rotate()
-        of_today = line(2).replace(b"27T08:38:00", b"28T00:00:06")
-        assert other.append(of_today)
-
-        maintained(trail)
-
-        assert 0 == trail.statistics().rotations
-        assert b'"number":2' in log.path.read_bytes()
-
-    def test_clock_set_back(self, log: TrailLog) -> None:
-        """
-        After a clock was ahead, it is the true midnight that counts.
-        """
-        log.now = self.MIDNIGHT + 30 * 24 * 60 * 60
-        trail = self.open(log)
-        maintained(trail)
-        assert trail.append(line(2))
-
-        log.now = self.MIDNIGHT - 60
-        maintained(trail)
-        assert 1 == trail.statistics().rotations
-        log.now = self.MIDNIGHT + 5
-        maintained(trail)
-
-        assert 2 == trail.statistics().rotations
-
-    def test_not_archived(self, log: TrailLog) -> None:
-        """
-        One that is not archived waits for the next record.
-        """
-        log.now = self.MIDNIGHT + 100
-        trail = log.open(at_midnight=True, max_bytes=0, backup_count=9)
-        assert trail.append(line(1))
-
-        maintained(trail)
-
-        assert 0 == trail.statistics().rotations

@@ -5,19 +5,23 @@ What operators run: ``chimera-log`` and its demo.
 from __future__ import annotations
 
 import gc
+import gzip
+import hashlib
 import json
+import logging
 import runpy
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 import chimera_log
+from chimera_log.cli import archived, main
 from chimera_log.cli import demo as demo_module
-from chimera_log.cli import main
 
 SECRETS = ("Zk3vXq8sT1yLw0aBcD9eFgHi", "hunter2")
 
@@ -300,6 +304,68 @@ class TestCloudWatch:
         code = main(["demo", "--cloudwatch", "--log-dir", str(tmp_path)])
         assert 2 == code
         assert "install chimera_log[test]" in capsys.readouterr().err
+
+
+class TestArchive:
+    def test_objects(self, tmp_path: Path) -> None:
+        """
+        ``--archive`` sends full files of the trail to an S3 that runs along with it,
+        shows what is there, and asks it something.
+        """
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "chimera_log", "demo", "--archive"),
+                *("--seconds", "0", "--threads", "3"),
+                *("--log-dir", str(tmp_path / "logs")),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert (0, "") == (done.returncode, done.stderr)
+        assert "2 objects, none of which can be changed" in done.stdout
+        (packed,) = (tmp_path / "logs").glob("executions.log.*.gz")
+        (copy,) = (tmp_path / "logs" / "archive").glob("data/dt=*/host=*/*.jsonl.gz")
+        assert packed.read_bytes() == copy.read_bytes()
+        sha256 = hashlib.sha256(copy.read_bytes()).hexdigest()
+        assert copy.name.endswith(f"-{sha256[:16]}.jsonl.gz")
+        assert f"{len(copy.read_bytes())} bytes, sha256 {sha256}" in done.stdout
+        executions = gzip.decompress(copy.read_bytes()).count(b"\n")
+        answers = done.stdout.partition("ORDER BY ALL\n\n")[2].split()
+        assert executions == sum(int(each) for each in answers if each.isdigit())
+
+    def test_not_in_time(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """
+        If the archive does not come about, that is said, and the demo has failed.
+        """
+
+        def no_client(_: object) -> object:
+            raise ConnectionError("no S3")
+
+        handler = chimera_log.AuditFileHandler(
+            tmp_path / "executions.log",
+            maxBytes=1_000_000,
+            backupCount=9,
+            compression="gzip",
+            archive={"bucket": "evidence", "client_factory": no_client},
+        )
+        monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+        monkeypatch.setattr(archived, "_PATIENCE", 0.1)
+        handler.handle(
+            logging.LogRecord("bot", logging.INFO, "", 1, "execution", None, None)
+        )
+        aws = SimpleNamespace(stored=lambda _: [])
+
+        assert not archived.finish(cast("Any", aws), tmp_path)
+        assert "not all of it is in the archive" in capsys.readouterr().out
+        handler.close()
 
 
 class TestMain:

@@ -391,7 +391,7 @@ class TestFailure:
         """
         Without the trail's lock it cannot be told, and nothing goes.
         """
-        monkeypatch.setattr("chimera_log.cli.prune._PATIENCE", 0.01)
+        monkeypatch.setattr("chimera_log.cli.telling._PATIENCE", 0.01)
         with held(trail.path):
             self.assert_fails(trail, capsys, "the trail cannot be told; it stays")
 

@@ -8,7 +8,6 @@ the cost is computed again.
 from __future__ import annotations
 
 import fnmatch
-import inspect
 import json
 import re
 import subprocess
@@ -22,7 +21,6 @@ import yaml
 from botocore import xform_name
 from botocore.validate import ParamValidator
 
-import chimera_log
 from tests.test_docs import ROOT, blocks, shell
 
 if TYPE_CHECKING:
@@ -54,10 +52,6 @@ def listed(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-@pytest.mark.skipif(
-    "archive" not in inspect.signature(chimera_log.AuditFileHandler).parameters,
-    reason="the handler has no option `archive` yet",
-)
 def test_options(tmp_path: Path) -> None:
     """
     With the lines shown, the shipped configuration has no mistake.

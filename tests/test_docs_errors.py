@@ -25,8 +25,9 @@ import pytest
 
 import chimera_log
 from chimera_log import filters, formatters, line, options, redact
-from chimera_log.audit import chain
+from chimera_log.audit import chain, destination, index
 from chimera_log.audit import handler as audit
+from chimera_log.aws import access
 from chimera_log.cloudwatch import handler as cloudwatch
 from chimera_log.cloudwatch import rules
 from chimera_log.config import (
@@ -69,7 +70,8 @@ SPEAKING: tuple[Path, ...] = (
 # And of these, what is given to an error.
 RAISING: tuple[ModuleType, ...] = (
     *(options, effective, reloading, levels, live, filters, formatters, line, redact),
-    *(handlers, lines, stream, audit, chain, cloudwatch, rules),
+    *(handlers, lines, stream, audit, chain, destination, index),
+    *(cloudwatch, rules, access),
 )
 SINCE = {"queues.py": "3.12+"}  # versions of Python where they speak
 UNSAID = (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import chimera_log
+from chimera_log.audit.destination import s3
 from chimera_log.config.schema import schema
 from tests.generated import ROOT
 
@@ -52,6 +53,19 @@ def test_class(name: str) -> None:
     for key, (kind, default, what) in found.items():
         assert written(parameters[key].default) == default
         assert "" not in {kind, what}
+
+
+def test_archive() -> None:
+    """
+    So is every key of an option that is a mapping.
+    """
+    parameters = inspect.signature(s3).parameters
+    found = rows("archive of chimera_log.AuditFileHandler")
+
+    assert list(parameters) == list(found)
+    assert [written(each.default) for each in parameters.values()] == [
+        default.replace('""', "") for _, default, _ in found.values()
+    ]
 
 
 def test_init_logging() -> None:

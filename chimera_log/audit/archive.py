@@ -1,5 +1,5 @@
 """
-How full files of a trail go to S3: what is configured, asked for, and answered.
+How full files of a trail go to S3: what is asked for, and answered.
 
 A segment becomes two objects, whose keys say what they hold, so that no two
 segments can have one, and a second copy of one is known by its key::
@@ -13,32 +13,21 @@ Pure: nothing is asked of S3 here, and no file is opened.
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections import namedtuple
 
-from chimera_log import options
+from chimera_log.audit.destination import ANSWER, NOT_IN_HOST
 from chimera_log.audit.manifest import ARCHIVED, DONE, UPLOADING
 from chimera_log.audit.retain import DAY, keep_until
 from chimera_log.aws import retry
-from chimera_log.aws.access import access_of
 from chimera_log.aws.retry import INVALID, MISSING, REFUSED, TRANSIENT
 from chimera_log.files import names
-from chimera_log.options import ConfigError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from chimera_log.audit.destination import Archive
     from chimera_log.audit.manifest import Copy, Sealed
     from chimera_log.aws.session import CallFailed
-
-STORAGE_CLASSES = (
-    *("STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING"),
-    *("GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"),
-)
-COMPLIANCE, GOVERNANCE = LOCKS = ("compliance", "governance")
-ANSWER, VERSION = VERIFY = ("answer", "version")
 
 # What S3 says besides what all services say.
 EXISTS = "exists"  # an object of that key is there already
@@ -58,27 +47,9 @@ _ELSEWHERE = frozenset(
         "PermanentRedirect",
     }
 )
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[!-~]+")
-_NOT_IN_KEY = re.compile(r"[^A-Za-z0-9!_.*'()/-]")
-_NOT_IN_HOST = re.compile(r"[^A-Za-z0-9_.-]")
-_MAX_PREFIX = 512  # characters; a key has at most 1,024
 _DATA, _MANIFESTS, _SUFFIX = "data/dt=", "manifests/dt=", ".jsonl.gz"
 _MOMENT = 60.0  # seconds; a lock that ends sooner is refused, and of no use
 _LATEST = 253_402_214_400.0  # seconds since the epoch; 9999-12-31
-
-# What is configured.
-Archive = namedtuple(
-    "Archive",
-    [
-        "bucket",
-        "prefix",  # ends with a slash, unless it is empty
-        "storage_class",  # one of `STORAGE_CLASSES`
-        "object_lock",  # one of `LOCKS`, or ``None``
-        "host",  # of keys; ``None``: this machine's name
-        "verify",  # one of `VERIFY`
-        "access",  # `aws.access.Access`
-    ],
-)
 
 # What S3 says of one version of an object.
 Stored = namedtuple(
@@ -95,50 +66,9 @@ class ArchiveError(Exception):
     """A segment could not be archived, and it is not the network's fault."""
 
 
-def archive_of(value: Any) -> Archive | None:
-    """
-    Return what the option ``archive`` says; ``None`` if there is none.
-
-    Args:
-        value: A mapping, as it is written in YAML; its texts may hold variables.
-
-    Raises:
-        ConfigError: If it cannot work.
-    """
-    if value is None:
-        return None
-    given = options.mapping("archive", value)
-    known = {
-        *("bucket", "prefix", "storage_class", "object_lock", "host", "verify"),
-        *("region_name", "profile_name", "endpoint_url", "client_factory"),
-    }
-    for key in given:
-        if key not in known:
-            raise ConfigError(
-                f"archive: unknown key {key!r}; {did_you_mean(key, known)}"
-            )
-    lock = _text(given, "object_lock")
-    if lock is not None:
-        options.choice("archive.object_lock", lock, LOCKS)
-    return Archive(
-        _bucket(given),
-        _prefix(given),
-        options.choice(
-            "archive.storage_class",
-            _text(given, "storage_class") or "GLACIER_IR",
-            STORAGE_CLASSES,
-        ),
-        lock,
-        _host(given),
-        options.choice("archive.verify", _text(given, "verify") or ANSWER, VERIFY),
-        access_of(
-            given.get("region_name"),
-            given.get("profile_name"),
-            given.get("endpoint_url"),
-            given.get("client_factory"),
-            of="archive.",
-        ),
-    )
+def hostname_in(archive: Archive, hostname: str) -> str:
+    """Return who this machine is in keys: what is configured, or its *hostname*."""
+    return archive.host or NOT_IN_HOST.sub("-", hostname) or "-"
 
 
 def data_key(archive: Archive, hostname: str, sealed: Sealed, sha256: str) -> str:
@@ -151,7 +81,7 @@ def data_key(archive: Archive, hostname: str, sealed: Sealed, sha256: str) -> st
         sealed: What its manifest says.
         sha256: Of the object's own bytes, in hexadecimal digits.
     """
-    host = archive.host or _NOT_IN_HOST.sub("-", hostname) or "-"
+    host = hostname_in(archive, hostname)
     numbers = f"{sealed.first_seq:012}-{sealed.last_seq:012}"
     return (
         f"{archive.prefix}{_DATA}{day_of(sealed)}/host={host}/"
@@ -308,6 +238,11 @@ def explained(archive: Archive, failure: CallFailed) -> str:
             f"the bucket {bucket!r} is in another region; correct archive.region_name: "
             f"{failure}"
         )
+    if failure.kind == FROZEN:
+        return (
+            "it is in Glacier; have S3 restore it first (aws s3api restore-object), and "
+            f"try again when that is done: {failure}"
+        )
     if failure.kind == REFUSED:
         return (
             f"access to the bucket {bucket!r} is denied; allow s3:PutObject on "
@@ -342,46 +277,3 @@ def day_of(sealed: Sealed) -> str:
         name = sealed.segment.rsplit(".", 2)[0]
         moment = names.segment_time(name, sealed.segment)
     return "%04d-%02d-%02d" % time.gmtime(moment or 0.0)[:3]  # noqa: UP031  three fields
-
-
-def _text(given: dict[str, Any], name: str) -> str | None:
-    return options.text(f"archive.{name}", given.get(name))
-
-
-def _bucket(given: dict[str, Any]) -> str:
-    bucket = _text(given, "bucket")
-    if bucket is None:
-        raise ConfigError("archive.bucket: it is missing; name the bucket")
-    if not _BUCKET.fullmatch(bucket):
-        raise ConfigError(
-            f"archive.bucket: {bucket!r} is no bucket's name; use 3 to 63 lower-case "
-            "letters, digits, '.' and '-'"
-        )
-    return bucket
-
-
-def _prefix(given: dict[str, Any]) -> str:
-    prefix = (_text(given, "prefix") or "").strip("/")
-    unwanted = _NOT_IN_KEY.search(prefix)
-    if unwanted:
-        raise ConfigError(
-            f"archive.prefix: {prefix!r} contains {unwanted[0]!r}; use letters from A "
-            "to Z, digits and / ! - _ . * ' ( ) only"
-        )
-    if len(prefix) > _MAX_PREFIX:
-        raise ConfigError(
-            f"archive.prefix: {prefix!r} has {len(prefix)} characters; use at most "
-            f"{_MAX_PREFIX}"
-        )
-    return f"{prefix}/" if prefix else ""
-
-
-def _host(given: dict[str, Any]) -> str | None:
-    host = _text(given, "host")
-    unwanted = _NOT_IN_HOST.search(host or "")
-    if unwanted:
-        raise ConfigError(
-            f"archive.host: {host!r} contains {unwanted[0]!r}; use letters from A to Z, "
-            "digits and . _ - only"
-        )
-    return host

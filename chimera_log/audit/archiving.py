@@ -22,6 +22,7 @@ import stat
 import time
 import zlib
 from collections import namedtuple
+from contextlib import suppress
 
 from chimera_log.audit import archive as rules
 from chimera_log.audit.archive import CHECK, UPLOAD, ArchiveError, explained
@@ -33,6 +34,7 @@ from chimera_log.audit.reading import READ
 from chimera_log.audit.removing import Removing
 from chimera_log.aws.retry import TRANSIENT, Backoff
 from chimera_log.aws.session import CallFailed
+from chimera_log.files import names
 from chimera_log.files.compress import Turn, chunks, unpacked
 
 TYPE_CHECKING = False
@@ -40,12 +42,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from typing import Any, BinaryIO
 
-    from chimera_log.audit.archive import Archive
     from chimera_log.audit.chain import Key
+    from chimera_log.audit.destination import Archive
     from chimera_log.audit.manifest import Manifest, Sealed
 
     Steps = Generator[float, None, None]  # each yields seconds until the next one
 
+_SOON = 1.0  # seconds until we look whether a full file is sealed and compressed
 _IDLE = 30.0  # seconds until we look again whether there is something new
 _HIS_TURN = 30.0  # seconds until we look again whether another one is done
 _AFTER_FAILURE = 60.0  # seconds until what failed here, on this machine, is tried again
@@ -87,6 +90,8 @@ class Archiving:
         bucket: Makes the connection to S3.
     """
 
+    kind = "archive"
+
     def __init__(
         self,
         path: str,
@@ -103,7 +108,7 @@ class Archiving:
     ) -> None:
         self._work: Steps
         self._backoff: Backoff
-        self._directory = os.path.dirname(path)
+        self._directory, self._name = os.path.split(path)
         self._archive = archive
         self._key = key
         self._manifests = manifests_of(path, key, older_keys)
@@ -138,7 +143,7 @@ class Archiving:
             return next(self._work)
         except StopIteration:
             self._work = self._steps()
-            return _IDLE
+            return _SOON if self._is_more_coming() else _IDLE
         except CallFailed as failure:
             self._is_transient = failure.kind == TRANSIENT
             self._fail(
@@ -176,6 +181,11 @@ class Archiving:
         )
 
     @property
+    def has_turn(self) -> bool:
+        """Whether no other process was at it when this one looked last."""
+        return self._has_turn
+
+    @property
     def may_recover(self) -> bool:
         """Whether what failed may be nothing but a busy network: it is tried again."""
         return 0 < self._backoff.failures <= _PATIENT and self._is_transient
@@ -183,7 +193,7 @@ class Archiving:
     def _begin(self) -> None:
         self._archived = self._waiting = 0
         self._last_error: str | None = None
-        self._is_transient = False
+        self._is_transient, self._has_turn = False, True
         self._backoff = Backoff(outage_cap=_LONGEST)
         # What is known of each manifest, once it is all that will ever be.
         self._done: set[str] = set()
@@ -200,7 +210,9 @@ class Archiving:
         if not os.path.isdir(self._turn.folder):  # nothing was ever sealed
             return
         while not self._turn.take():
+            self._has_turn = False
             yield _HIS_TURN
+        self._has_turn = True
         segments = yield from self._look_around()
         for segment in segments:
             yield from self._attempt(segment)
@@ -249,6 +261,16 @@ class Archiving:
         """Whether a segment is there in its compressed form alone."""
         raw = os.path.join(self._directory, segment)
         return not os.path.lexists(raw) and os.path.lexists(f"{raw}.gz")
+
+    def _is_more_coming(self) -> bool:
+        """Whether a full file is there that is not ready yet."""
+        with suppress(FileNotFoundError), os.scandir(self._directory) as entries:
+            return any(
+                names.segment_number(self._name, each.name) is not None
+                and not each.name.endswith(".gz")
+                for each in entries
+            )
+        return False
 
     def _attempt(self, segment: str) -> Steps:
         """Archive a segment; one with a trouble of its own does not hold up the others."""

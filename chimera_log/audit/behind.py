@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         again later.
         """
 
+        kind: str  # what its statistics are called
+
         def step(self) -> float | None:
             """
             Do a part: one call to somebody else, or what takes a moment.
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
         def after_fork(self) -> None:
             """Forget, in a forked child, what its parent goes on with."""
 
-        def statistics(self) -> dict[str, Any]:
+        def statistics(self) -> tuple[Any, ...]:
             """Return what became of the work so far."""
 
 
@@ -106,12 +108,9 @@ class Behind:
         for task in self._tasks:
             task.after_fork()
 
-    def statistics(self) -> dict[str, Any]:
-        """Return what became of all the work so far."""
-        found: dict[str, Any] = {}
-        for task in self._tasks:
-            found.update(task.statistics())
-        return found
+    def statistics(self) -> dict[str, tuple[Any, ...]]:
+        """Return what became of the work so far, by its kind."""
+        return {task.kind: task.statistics() for task in self._tasks}
 
     def _let_go(self) -> None:
         tasks, self._tasks, self._due = self._tasks, (), []

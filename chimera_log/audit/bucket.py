@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, BinaryIO
 
-    from chimera_log.audit.archive import Archive
+    from chimera_log.audit.destination import Archive
 
 _READ_TIMEOUT = 60.0  # seconds
 _CHUNK = 1024 * 1024  # bytes

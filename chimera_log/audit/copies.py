@@ -21,8 +21,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from chimera_log.audit.archive import Archive, Stored
+    from chimera_log.audit.archive import Stored
     from chimera_log.audit.bucket import Bucket
+    from chimera_log.audit.destination import Archive
     from chimera_log.audit.manifest import Copy
 
 

@@ -5,14 +5,18 @@ The handler for audit trails: `logging`'s options, checked, become a trail's pol
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
 from chimera_log import options
 from chimera_log.audit.chain import MAX_LINE_BYTES, OURS, Key
-from chimera_log.audit.trail import Rules, Trail
+from chimera_log.audit.copied import CopiedTrail
+from chimera_log.audit.destination import archive_of
+from chimera_log.audit.index import database_of
+from chimera_log.audit.trail import Rules
 from chimera_log.files import opening
 from chimera_log.files.engines import shared
 from chimera_log.files.handlers import RotatingFileHandler
-from chimera_log.files.policy import ALWAYS, INTERVAL, NONE
+from chimera_log.files.policy import ALWAYS, GZIP, INTERVAL, NONE
 from chimera_log.formatters import JsonFormatter
 from chimera_log.options import ConfigError
 from chimera_log.receipt import Receipt
@@ -20,6 +24,8 @@ from chimera_log.receipt import Receipt
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Mapping
+    from typing import Any
 
 _LINK_BYTES = 400  # of a line, at most, that link it to the one before
 
@@ -72,6 +78,12 @@ class AuditFileHandler(RotatingFileHandler):
             else one when a file is full and one at an orderly exit as well.
         reserve_bytes: Disk space that is set aside for when there is none left, in
             bytes or as ``"16 MB"``; 0: none.
+        archive: Where full files go as well, in S3: a mapping with ``bucket`` and what
+            else `chimera_log.audit.destination.s3` takes; ``None``: nowhere.  It takes
+            ``compression: gzip``, and a new day (UTC) begins a new file then.
+        database: What lists the records, to be asked in SQL:
+            ``sqlite:///logs/executions.db`` or ``postgresql://user@host/name``; it is
+            made from the files, can be made again, and is no evidence.  ``None``: none.
 
     Raises:
         ConfigError: If an option cannot work, the secret is not there, or the
@@ -100,6 +112,8 @@ class AuditFileHandler(RotatingFileHandler):
         checkpoint_interval: float | str = 60,
         checkpoint_records: int = 1000,
         reserve_bytes: int | str = "16 MB",
+        archive: Mapping[str, Any] | None = None,
+        database: str | None = None,
     ) -> None:
         super().__init__(
             *(filename, mode, maxBytes, backupCount, encoding, delay, errors),
@@ -124,7 +138,24 @@ class AuditFileHandler(RotatingFileHandler):
             ),
             checkpoint_records=options.count("checkpoint_records", checkpoint_records),
             reserve_bytes=options.size("reserve_bytes", reserve_bytes),
+            archive=archive_of(archive),
+            database=database_of(database, self.baseFilename),
         )
+        if rules.archive is not None:
+            if not self.backupCount:
+                raise ConfigError(
+                    "archive: no file is ever full while backupCount is 0; set it to "
+                    "the full files to keep here"
+                )
+            if self._policy.compression != GZIP:
+                raise ConfigError(
+                    f"compression: {compression!r}: full files are archived compressed; "
+                    "write gzip, or remove archive"
+                )
+            self._policy = self._policy._replace(at_midnight=True)
+        if rules.archive is not None or rules.database is not None:
+            # Here, where nobody forks, not at the first record.
+            import_module("chimera_log.audit.tasks")
         self._policy = self._policy._replace(rules=rules)
         self.setFormatter(None)
 
@@ -192,10 +223,10 @@ class AuditFileHandler(RotatingFileHandler):
             raise ValueError(f"no line of JSON: {line[:200]!r}")
         return line
 
-    def _file(self) -> Trail:
+    def _file(self) -> CopiedTrail:
         """Return the trail, which handlers on one path share."""
-        if not isinstance(self._shared, Trail):
-            self._shared = shared(self.baseFilename, self._policy, Trail)
+        if not isinstance(self._shared, CopiedTrail):
+            self._shared = shared(self.baseFilename, self._policy, CopiedTrail)
         return self._shared
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import namedtuple
 from contextlib import closing, suppress
 
 from chimera_log.audit import chain
@@ -29,7 +30,6 @@ from chimera_log.files.compress import Turn
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from chimera_log.audit.index import Database, Store
     from chimera_log.audit.tailing import Position
@@ -38,6 +38,18 @@ LOCK = "index.lock"
 _IDLE = 1.0  # seconds between two looks for new lines
 _ELSEWHERE = 5.0  # seconds until we look again whether another process does it
 _BETWEEN = 3600.0  # seconds until rows that grew too old are looked for again
+
+
+# How far an index is, since this process began.
+Statistics = namedtuple(
+    "Statistics",
+    [
+        "rows",  # that this process added
+        "chain",  # of the last record that is known to be in the database
+        "seq",  # of the same
+        "last_error",  # in words, until something succeeds; or ``None``
+    ],
+)
 
 
 class Indexing:
@@ -55,6 +67,8 @@ class Indexing:
         share: Of the time that there may be work to do, at most; 1: all of it.
         patience: Seconds that a busy SQLite file is waited for.
     """
+
+    kind = "index"
 
     def __init__(
         self,
@@ -124,22 +138,10 @@ class Indexing:
         self._turn.after_fork()
         self._begin()
 
-    def statistics(self) -> dict[str, Any]:
-        """
-        Return how far the index is, and why it is not going on, if it is not.
-
-        ``rows`` is how many this process added, ``seq`` the number of the last record
-        of ``chain`` that is known to be in the database.
-        """
+    def statistics(self) -> Statistics:
+        """Return how far the index is, and why it is not going on, if it is not."""
         position = self._position or START
-        return {
-            "index": {
-                "rows": self._rows,
-                "chain": position.chain,
-                "seq": position.seq,
-                "last_error": self._last_error,
-            }
-        }
+        return Statistics(self._rows, position.chain, position.seq, self._last_error)
 
     def _begin(self) -> None:
         self._backoff = Backoff(self._draw)

@@ -30,7 +30,7 @@ from chimera_log.audit.keeping import TrailUpkeep
 from chimera_log.audit.manifest import Manifests
 from chimera_log.audit.reserve import Reserve
 from chimera_log.audit.witness import Checkpoints
-from chimera_log.files import names, opening
+from chimera_log.files import opening
 from chimera_log.files.policy import Threads
 from chimera_log.files.segments import Segments
 from chimera_log.record import Clock
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 _sync_file = getattr(os, "fdatasync", os.fsync)
 _NOWHERE: _State = (chain.begin("0" * 32), None)
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DAY = 24 * 60 * 60  # seconds
-_LATE = 5.0  # seconds after midnight, in which records of the day before may come
 
 # What a trail is told besides what every log file is.
 Rules = namedtuple(
@@ -98,7 +96,6 @@ class Trail(Segments):
         self._owed: list[bytes] = []  # lines about fragments that were cut off
         self.head: Head | None = None  # the last line that we wrote
         self._times = Clock()
-        self._day_ends = 0.0  # when to look whether the active file's day is over
         super().__init__(path, policy, on_trouble, clock, threads)
         all_trails.add(self)
 
@@ -142,7 +139,7 @@ class Trail(Segments):
 
     def maintain(self) -> float | None:
         """Do a part of what there is to do; as in `Segments`."""
-        pauses = super().maintain(), self._see_to_witnesses(), self._see_to_day()
+        pauses = super().maintain(), self._see_to_witnesses()
         self._reserve.fill()
         return min((each for each in pauses if each is not None), default=None)
 
@@ -171,22 +168,6 @@ class Trail(Segments):
         if pause == 0:
             self.checkpoint()
         return pause
-
-    def _see_to_day(self) -> float | None:
-        """
-        Move on to a new file when the active one's day is over, if it is archived.
-
-        Otherwise the next record does it.  But a service that rests has a day's
-        evidence to send all the same.
-        """
-        if self.policy.rules.archive is None:
-            return None
-        now = self._clock()
-        was_set_back = self._day_ends - now > _DAY + _LATE  # the clock was
-        if now >= self._day_ends or was_set_back:
-            self.rotate(self._is_over)
-            self._day_ends = names.next_midnight(now) + _LATE
-        return self._day_ends - now
 
     def _see_to_disk(self) -> None:
         super()._see_to_disk()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     *(
+        "archive",
         "check",
         "demo",
         "explain",

@@ -9,26 +9,24 @@ double holds, and secrets that must not be seen.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import chimera_log
+from chimera_log.cli import archived
+from chimera_log.cli.embedded import REGION, embedded
 from chimera_log.config.reading import read
 from chimera_log.config.sources import PACKAGED
-from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
     from typing import Any
 
 _STRATEGIES = ("cross_dex", "liquidation", "backrun")
-_ACCOUNT, _REGION = "123456789012", "eu-central-1"  # of the embedded CloudWatch Logs
 _PAUSE = 0.02  # seconds between two steps of a bot
 
 
@@ -55,6 +53,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         action="store_true",
         help="send it to CloudWatch Logs as well: one that runs here, for the demo",
     )
+    parser.add_argument(
+        "--archive",
+        action="store_true",
+        help="send full files of the audit trail to S3: one that runs here, as well",
+    )
     parser.set_defaults(run=run)
 
 
@@ -63,17 +66,24 @@ def run(given: argparse.Namespace) -> int:
     with ExitStack() as stack:
         # Not the operator's configuration: no made-up trade belongs in his outputs.
         config = read(PACKAGED).copy()
-        arrived = None
+        handlers = config["handlers"]
+        if given.cloudwatch or given.archive:
+            option = "--archive" if given.archive else "--cloudwatch"
+            aws = stack.enter_context(embedded(option))
         if given.cloudwatch:
-            arrived = stack.enter_context(_embedded(config["handlers"]["cloudwatch"]))
+            handlers["cloudwatch"].update(endpoint_url=aws.url, region_name=REGION)
+        if given.archive:
+            archived.prepare(aws, handlers["executions"])
         chimera_log.init_logging(
             config, log_dir=given.log_dir, enable_cloudwatch=given.cloudwatch
         )
         _run_bots(given.threads, given.seconds)
         _flush()
         _explain(given.log_dir)
-        if arrived:
-            _explain_cloudwatch(arrived())
+        if given.cloudwatch:
+            _explain_cloudwatch(aws.events())
+        if given.archive:
+            return 0 if archived.finish(aws, given.log_dir) else 1
     return 0
 
 
@@ -196,45 +206,6 @@ logging.yaml; copy it from {PACKAGED}
 and edit it, no code.
 """
     )
-
-
-@contextmanager
-def _embedded(handler: dict[str, Any]) -> Iterator[Callable[[], dict[str, list[str]]]]:
-    """
-    Run a CloudWatch Logs in this process, and have *handler* send to it.
-
-    Yields:
-        What returns the messages that arrived, by their group and stream.
-
-    Raises:
-        ConfigError: If there is no moto.
-    """
-    try:
-        from moto.backends import get_backend  # noqa: PLC0415  for this demo only
-        from moto.server import ThreadedMotoServer  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigError(
-            f"demo --cloudwatch: {error}; install chimera_log[test], which has it"
-        ) from None
-
-    def arrived() -> dict[str, list[str]]:
-        return {
-            f"{group.name}, stream {name}": [event.message for event in stream.events]
-            for group in get_backend("logs")[_ACCOUNT][_REGION].groups.values()
-            for name, stream in group.streams.items()
-        }
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        handler.update(endpoint_url=f"http://{host}:{port}", region_name=_REGION)
-        # Nobody's: moto takes any.
-        os.environ.update(AWS_ACCESS_KEY_ID="demo", AWS_SECRET_ACCESS_KEY="demo")  # noqa: S106
-        yield arrived
-    finally:
-        server.stop()
 
 
 def _explain_cloudwatch(arrived: dict[str, list[str]]) -> None:

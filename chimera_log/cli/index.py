@@ -126,24 +126,24 @@ def _catch_up(job: _Job) -> int:
         deadline = time.monotonic() + _PATIENCE
         while True:
             pause = task.step()
-            found = task.statistics()["index"]
+            found = task.statistics()
             if task.is_at_rest:
                 break
             if task.is_elsewhere:
                 _say(f"{name}: another process keeps {job.database.shown} up to date")
                 return 0
-            if found["last_error"] is None:
+            if found.last_error is None:
                 deadline = time.monotonic() + _PATIENCE
             else:
                 troubles.pop()  # it is told at last, if it does not go away
                 if pause > _LONG or time.monotonic() > deadline:
-                    return _fail(found["last_error"])
+                    return _fail(found.last_error)
             time.sleep(pause)
     for trouble in troubles:
         _fail(trouble)
     _say(
-        f"{name}: {found['rows']:,} rows added to {job.database.shown}, "
-        f"which has the trail up to record {found['seq']:,}"
+        f"{name}: {found.rows:,} rows added to {job.database.shown}, "
+        f"which has the trail up to record {found.seq:,}"
     )
     return _FAILED if troubles else 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from chimera_log import options
@@ -27,17 +27,12 @@ from chimera_log.audit.reading import VerifyError, trail_in
 from chimera_log.audit.retain import plan
 from chimera_log.cli.terminal import printable
 from chimera_log.files import names
-from chimera_log.files.policy import ALWAYS, Policy
-from chimera_log.files.retention import Limits
 from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import Any
 
-_PATIENCE = 5.0  # seconds for the trail's lock
 _FAILED = 1
 _WHO = "chimera-log prune"
 
@@ -115,7 +110,9 @@ def _prune(path: str, keys: list[Key], given: argparse.Namespace) -> int:
             print(printable(f"{step.name}: {what}: {step.verdict.why}"))
         going = [step for step in steps if step.verdict.may_go]
         if going and not given.dry_run:
-            tell = stack.enter_context(_told(path, key))
+            from chimera_log.cli.telling import telling  # noqa: PLC0415  to delete only
+
+            tell = stack.enter_context(telling(path, key, _on_trouble))
             manifests = manifests_of(path, key, keys)
             for step in going:
                 delete(path, step, manifests, tell, now=now, by=_WHO)
@@ -123,6 +120,10 @@ def _prune(path: str, keys: list[Key], given: argparse.Namespace) -> int:
     what = "would be deleted" if given.dry_run else "deleted"
     print(f"{len(going)} of {len(steps)} full files {what}")
     return 0
+
+
+def _on_trouble(what: str) -> None:
+    print(f"chimera-log prune: {printable(what)}", file=sys.stderr)
 
 
 def _trail(given: str) -> str:
@@ -144,28 +145,3 @@ def _key(name: str) -> Key:
         return Key(os.fsencode(secret))
     except ConfigError as error:
         raise ConfigError(f"--key-env: {name}: {error}") from None
-
-
-@contextmanager
-def _told(
-    path: str, key: Key | None
-) -> Iterator[Callable[[str, Mapping[str, Any]], bool]]:
-    """Yield what writes a line of the trail's own, and has the disk keep it."""
-    from chimera_log.audit.trail import Rules, Trail  # noqa: PLC0415  to delete only
-
-    def on_trouble(_: str, what: str) -> None:
-        print(f"chimera-log prune: {printable(f'{path}: {what}')}", file=sys.stderr)
-
-    policy = Policy(
-        max_bytes=0,  # its own service rotates it
-        limits=Limits(0),
-        mode=0o640,  # of a file that is not there; one that is keeps its own
-        follow_symlinks=False,
-        lock_timeout=_PATIENCE,
-        max_waiting=1,
-        keep_gil=False,
-        sync=ALWAYS,
-        rules=Rules(key, 1, 0, 0, 0),
-    )
-    with closing(Trail(path, policy, on_trouble, time.time)) as trail:
-        yield lambda event, context: trail.tell(event, context) and trail.secure(0)

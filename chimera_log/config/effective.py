@@ -24,7 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PLACES = ("filename", "spool_dir")  # options that are paths
+# Options that are paths, and what comes before them.
+_PLACES = {"filename": "", "spool_dir": "", "database": "sqlite:///"}
 CLOUDWATCH = "cloudwatch"  # the handler that `enable_cloudwatch` means
 
 
@@ -125,10 +126,10 @@ def _move(document: Document, handlers: dict[str, Any], log_dir: str) -> None:
     for name, handler in handlers.items():
         if not (isinstance(handler, dict) and _is_ours(handler)):
             continue
-        for option in _PLACES:
-            if handler.get(option) is None:
+        for option, scheme in _PLACES.items():
+            given = str(handler.get(option) or "")
+            if not given or not given.startswith(scheme):  # a server's database
                 continue
-            given = str(handler[option])
             moved = str(Path(log_dir) / Path(given).name)
             if before.setdefault(moved, given) != given:
                 what = (
@@ -136,7 +137,7 @@ def _move(document: Document, handlers: dict[str, Any], log_dir: str) -> None:
                     "rename one"
                 )
                 raise document.error(("handlers", str(name), option), what)
-            handler[option] = moved
+            handler[option] = f"{scheme}{moved}"
 
 
 def asked_for(

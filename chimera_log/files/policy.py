@@ -44,8 +44,12 @@ Statistics = namedtuple(
         "sealed",  # full files that we rotated and synced, with their names
         "compressed",  # by this process
         "last_error",  # of writing, rotating or syncing; or None
+        "archive",  # of an audit trail that has one: what became of its full files
+        "index",  # of one with a database: how far that is
     ],
+    defaults=[None, None],
 )
+COUNTS = Statistics._fields[: Statistics._fields.index("last_error")]
 
 
 def _nobody() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 from collections import deque
 
-from chimera_log.files.policy import Statistics
+from chimera_log.files.policy import COUNTS
 from chimera_log.files.rotation import RotatedFile
 from chimera_log.files.settling import take_all
 from chimera_log.native import RLock
@@ -56,7 +56,7 @@ class WaitingLines(RotatedFile):
         self._batch = 0  # how many lines the last write had
         self._taken.clear()
         self._busy = False
-        self._counts = dict.fromkeys(Statistics._fields, 0)
+        self._counts = dict.fromkeys(COUNTS, 0)
         unwritten.discard(self)
 
     def _on_written(self) -> None:

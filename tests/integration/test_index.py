@@ -260,14 +260,14 @@ class TestOutage:
                     file.writelines(log.many(50))
                 while len(troubles) < 3:
                     now[0] += task.step()
-                found = task.statistics()["index"]
+                found = task.statistics()
             finally:
                 postgres.start()
-            assert (50, 50) == (found["rows"], found["seq"])
-            assert "Connection refused" in found["last_error"]
+            assert (50, 50) == (found.rows, found.seq)
+            assert "Connection refused" in found.last_error
             assert all("\n" not in each and "geheim" not in each for each in troubles)
             go_on()
-            found = task.statistics()["index"]
+            found = task.statistics()
 
-        assert (100, 100, None) == (found["rows"], found["seq"], found["last_error"])
+        assert (100, 100, None) == (found.rows, found.seq, found.last_error)
         assert_equal(made.path, database, 100)

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from chimera_log.config.findings import Finding
 
 # In place of a value that cannot work, where others depend on there being one.
-_STAND_INS: dict[str, Any] = {"filename": "stand-in.log", "backupCount": 1}
+_STAND_INS: dict[str, Any] = {
+    "filename": "stand-in.log",
+    "backupCount": 1,
+    "archive.bucket": "stand-in",
+}
 _TOGETHER = {"key_env": "key_id"}  # the second has no sense without the first
 
 
@@ -100,8 +104,8 @@ class _Trial:
                 name = next((each for each in kept if self._fits(kind, kept, each)), "")
                 words = " ".join(f"{type(error).__name__}: {error}".split())
                 yield self._finding(name, f"cannot be built: {words}; correct it")
-            option = "fmt" if name == "format" else name.partition(".")[0]
-            if option not in kept or option in told:
+            option = "fmt" if name == "format" else name
+            if option.partition(".")[0] not in kept or option in told:
                 return
             told.add(option)
             _take_away(kept, option)
@@ -155,6 +159,15 @@ class _Trial:
 
 
 def _take_away(kept: dict[str, Any], option: str) -> None:
+    """Have *option* out of the way; of one that is a mapping, a key such as ``a.b``."""
+    outer, _, inner = option.partition(".")
+    given = kept[outer]
+    if isinstance(given, dict) and (inner in given or option in _STAND_INS):
+        kept[outer] = {key: value for key, value in given.items() if key != inner}
+        if option in _STAND_INS:
+            kept[outer][inner] = _STAND_INS[option]
+        return
+    option = outer
     del kept[option]
     kept.pop(_TOGETHER.get(option, ""), None)
     if option in _STAND_INS:

@@ -4,9 +4,10 @@ What the value of an option may be, as JSON Schema.
 
 from __future__ import annotations
 
+from chimera_log.audit import destination
 from chimera_log.cloudwatch.memory import WHEN_FULL
 from chimera_log.cloudwatch.rules import CLASSES, RETENTION_DAYS
-from chimera_log.config.schema.documented import NOTHING
+from chimera_log.config.schema.documented import NOTHING, options_of
 from chimera_log.files.lines import WRITERS
 from chimera_log.files.outlet import WHEN_FULL as WHEN_FULL_OF_LINES
 from chimera_log.files.policy import ALWAYS, COMPRESSIONS, INTERVAL, SYNCS
@@ -14,7 +15,7 @@ from chimera_log.line import MIN_LINE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from chimera_log.config.schema.documented import Option
@@ -108,6 +109,12 @@ def one_of(words: Iterable[Any]) -> Schema:
     return {"anyOf": [{"enum": list(words)}, {"$ref": "#/definitions/variable"}]}
 
 
+def _like(pattern: str) -> Schema:
+    """Return what takes text of a form, a variable, or nothing."""
+    found = {"type": "string", "pattern": pattern}
+    return {"anyOf": [found, {"$ref": "#/definitions/variable"}, NOTHING_ELSE]}
+
+
 # By class and option, or by option alone.
 _BY_NAME: dict[str, Schema] = {
     "mode": {
@@ -136,6 +143,14 @@ _BY_NAME: dict[str, Schema] = {
     "when_full": one_of(WHEN_FULL_OF_LINES),
     "writer": one_of(WRITERS),
     "AuditFileHandler.sync": one_of([ALWAYS, INTERVAL]),
+    "AuditFileHandler.database": _like(r"^(sqlite:///|postgres(ql)?://)."),
+    "archive.bucket": _like(destination.BUCKET),
+    "archive.endpoint_url": _like("^https?://"),
+    "archive.host": _like(rf"^{destination.IN_HOST}*$"),
+    "archive.prefix": _like(rf"^{destination.IN_KEY}*$"),
+    "archive.object_lock": one_of([*destination.LOCKS, None]),
+    "archive.storage_class": one_of(destination.STORAGE_CLASSES),
+    "archive.verify": one_of(destination.VERIFY),
     "CloudWatchHandler.when_full": one_of(WHEN_FULL),
     "JsonFormatter.max_line_bytes": {
         "anyOf": [
@@ -147,14 +162,32 @@ _BY_NAME: dict[str, Schema] = {
 }
 
 
+# Options that are mappings, and what says which keys they take.
+MAPPINGS: dict[str, Callable[..., Any]] = {"AuditFileHandler.archive": destination.s3}
+
+
 def value_of(kind: str, option: Option) -> Schema:
     """Return what the *option* of class *kind* may be, with what it is for."""
+    if f"{kind}.{option.name}" in MAPPINGS:
+        takes = MAPPINGS[f"{kind}.{option.name}"]
+        return {"description": option.text, **_keys_of(option.name, takes)}
     found = _BY_NAME.get(f"{kind}.{option.name}") or _BY_NAME.get(option.name)
     described: Schema = {"description": option.text}
     if option.default is not NOTHING and option.default is not None:
         is_tuple = isinstance(option.default, tuple)
         described["default"] = list(option.default) if is_tuple else option.default
     return {**described, **(found or _by_type(option.types))}
+
+
+def _keys_of(name: str, takes: Callable[..., Any]) -> Schema:
+    """Return what a mapping may be that has the arguments of *takes*."""
+    known = options_of(takes)
+    return {
+        "type": ["object", "null"],
+        "properties": {each.name: value_of(name, each) for each in known},
+        "required": [each.name for each in known if each.default is NOTHING],
+        "additionalProperties": False,
+    }
 
 
 def _by_type(types: tuple[str, ...]) -> Schema:
