@@ -148,6 +148,17 @@ class TestFollowed:
             living.position.offset,
         )
 
+    def test_no_active_file(self, living: Living) -> None:
+        """
+        Without an active file, one that came and was renamed is news.
+        """
+        assert [] == living.read()
+        for number in (1, 2):
+            living.append()
+            living.rotate()
+            assert [number] == living.read()
+            assert not living.tailer.has_news()
+
     def test_half_line(self, living: Living) -> None:
         """
         A line is read when its end is there.

@@ -85,8 +85,8 @@ _TABLES = (
 )
 # The guard against replacing would refuse what ON CONFLICT DO NOTHING lets pass.
 _ADD = (
-    "INSERT INTO audit SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE NOT EXISTS "
-    "(SELECT 1 FROM audit WHERE chain = ?1 AND seq = ?2)"
+    "INSERT INTO audit SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS "
+    "(SELECT 1 FROM audit WHERE chain = ? AND seq = ?)"
 )
 _REMEMBER = (
     'INSERT INTO position (chain, "after", "offset", seq, hash) VALUES (?, ?, ?, ?, ?) '
@@ -127,7 +127,8 @@ class SqliteStore:
     def add(self, rows: list[Row], position: Position | None) -> int:
         """Add *rows* that are not there, and remember *position*."""
         with self._transaction() as connection:
-            count = connection.executemany(_ADD, rows).rowcount if rows else 0
+            keyed = [(*row, *row[:2]) for row in rows]
+            count = connection.executemany(_ADD, keyed).rowcount if rows else 0
             if position is not None:
                 after, offset, chain, seq, head = position
                 connection.execute(_REMEMBER, (chain, after, offset, seq, head))
@@ -156,10 +157,8 @@ class SqliteStore:
             ).rowcount
         if removed:
             with self._calls() as connection:
-                # A page a row: it goes as far as it is asked for them.
-                connection.execute(
-                    f"PRAGMA incremental_vacuum({_FREED_PAGES})"
-                ).fetchall()
+                # A page a step, and `execute` of Python 3.11 takes but one.
+                connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
         return removed == _MAX_REMOVED
 
     def last(self, chain: str) -> int:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024  # bytes read at a time
 _LINK_BYTES = 400  # of a line's end, that tell its link
-_NOTHING = (0, 0, 0)  # what a look at a file that is not there tells
+_NOTHING = (0, 0, 0, 0)  # what a look at a file that is not there tells
 
 # How far a trail was read.
 Position = namedtuple(
@@ -86,12 +86,16 @@ class Tailer:
         self._aside = Aside(self._folder, self._name)
         self._position = position
         self._source: _Source | None = None
+        self._known: list[str] = []  # full files after the position, at last
         self._last = 0  # the number of the newest full file that is there
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int, int, int] | None = None
 
     def has_news(self) -> bool:
         """Whether there may be more than when all was read: one look at one file."""
-        return self._seen is None or self._seen != _look_at(self._path)
+        if self._seen is None or self._seen != _look_at(self._path):
+            return True
+        # Without an active file another one may have come and been renamed.
+        return self._seen == _NOTHING and self._known != self._later()
 
     def read(self) -> Batch:
         """
@@ -144,7 +148,7 @@ class Tailer:
             if later:
                 return self._segment(later)
             if active < 0:
-                self._seen = _NOTHING
+                self._seen, self._known = _NOTHING, later
                 return None
             source = _Source(active, "", self._position)
             active = -1
@@ -205,7 +209,7 @@ class Tailer:
         later = self._later()
         # An active one may be a full one by now, and a full one final.
         if not later or (later[0] == source.name and not self._is_final(later)):
-            self._seen = look
+            self._seen, self._known = look, later
         return []
 
     def _chained(self, block: bytes, end: int) -> list[bytes]:
@@ -321,7 +325,7 @@ def _open_active(path: str) -> int:
     return fd
 
 
-def _look_at(path: str) -> tuple[int, int, int]:
+def _look_at(path: str) -> tuple[int, int, int, int]:
     """Return what tells a file that was appended to, or is another one."""
     try:
         return _look_of(os.lstat(path))
@@ -329,5 +333,6 @@ def _look_at(path: str) -> tuple[int, int, int]:
         return _NOTHING
 
 
-def _look_of(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_dev, found.st_ino, found.st_size
+def _look_of(found: os.stat_result) -> tuple[int, int, int, int]:
+    # The time: an inode's number may be given again.
+    return found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size

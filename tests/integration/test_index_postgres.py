@@ -321,6 +321,7 @@ class TestFork:
         """
         What is left to the parent is not closed, and the next call has another one.
         """
+        store.after_fork()  # there may be none
         store.position("")
         store.after_fork()
         [left] = module._left_to_parents
