@@ -153,6 +153,27 @@ class TestArchive:
         asked = [call.args[1] for call in load.call_args_list]
         assert named(2) not in asked[1:]
 
+    def test_ready_meanwhile(self, desk: Desk) -> None:
+        """
+        What gets ready while others are archived waits no longer than they did.
+        """
+        while not desk.archiving.statistics().archived:
+            assert 0 == desk.archiving.step()
+        filled(desk, 1)
+        while not desk.archiving.step():
+            pass
+
+        assert [named(number) for number in (1, 2, 3)] == desk.copies()
+
+    def test_not_ready_yet(self, desk: Desk) -> None:
+        """
+        While a full file is not sealed and compressed, it is looked for every second.
+        """
+        desk.run()
+        desk.trail.rotate()
+
+        assert 1 == desk.archiving.step()
+
     def test_many(self, tmp_path: Path) -> None:
         """
         However many manifests there are, one step reads few of them.

@@ -143,6 +143,9 @@ class Archiving:
             return next(self._work)
         except StopIteration:
             self._work = self._steps()
+            if self._has_done_some:  # what became ready meanwhile was not looked for
+                self._has_done_some = False
+                return 0
             return _SOON if self._is_more_coming() else _IDLE
         except CallFailed as failure:
             self._is_transient = failure.kind == TRANSIENT
@@ -194,6 +197,7 @@ class Archiving:
         self._archived = self._waiting = 0
         self._last_error: str | None = None
         self._is_transient, self._has_turn = False, True
+        self._has_done_some = False  # since all was looked through
         self._backoff = Backoff(outage_cap=_LONGEST)
         # What is known of each manifest, once it is all that will ever be.
         self._done: set[str] = set()
@@ -305,6 +309,7 @@ class Archiving:
         self._done.add(segment)
         self._later.pop(segment, None)
         self._archived += 1
+        self._has_done_some = True
         self._waiting -= 1
         self._last_error = None
         self._removing.hurry()

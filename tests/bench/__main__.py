@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import platform
 
-from tests.bench import audit, cloudwatch, imports, latency, record
+from tests.bench import audit, cloudwatch, copies, imports, latency, record
 
 TABLES = {
     "imports": imports.imports,
@@ -20,6 +20,7 @@ TABLES = {
     "rotation": latency.rotation,
     "cloudwatch": cloudwatch.cloudwatch,
     "audit": audit.audit,
+    "copies": copies.copies,
 }
 
 
