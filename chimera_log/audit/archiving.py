@@ -108,6 +108,7 @@ class Archiving:
     ) -> None:
         self._work: Steps
         self._backoff: Backoff
+        self._has_done_some: bool
         self._directory, self._name = os.path.split(path)
         self._archive = archive
         self._key = key
