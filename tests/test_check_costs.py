@@ -253,6 +253,20 @@ class TestRegion:
             f"region; {hint}"
         ] == said(aws.findings, handler(CLOUDWATCH, f"region_name: {region}"))
 
+    def test_of_an_archive(self) -> None:
+        """
+        So it is with the region of an archive.
+        """
+        options = "archive: {bucket: evidence, region_name: us-east1}"
+
+        assert [
+            "logging.yaml:4:46: error handlers.file.archive.region_name: 'us-east1' is "
+            "no region; did you mean 'us-east-1'?"
+        ] == said(aws.findings, handler("chimera_log.AuditFileHandler", options))
+        assert [] == said(
+            aws.findings, handler("chimera_log.AuditFileHandler", "archive: evidence")
+        )
+
     @pytest.mark.parametrize(
         "options",
         [

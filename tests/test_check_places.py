@@ -238,3 +238,27 @@ class TestSpool:
         """
         assert [] == found("chimera_log.CloudWatchHandler", "spool_dir: logs/spool")
         assert [] == found("bot.Handler", "spool_dir: /dev/null/x")
+
+
+class TestDatabase:
+    def test_not_writable(self, folder: Path) -> None:
+        """
+        A folder that cannot be had holds no database.
+        """
+        Path("data").mkdir(mode=0o500)
+
+        assert [
+            f"warning handlers.file.database: '{folder}/data' is not writable for this "
+            "user; have its owner permit it; until then, it lacks the records"
+        ] == found(TRAIL, "database: sqlite:///data/trail.db")
+
+    @pytest.mark.parametrize(
+        "database",
+        ["sqlite:///made/trail.db", "postgresql://bot@db/audit", "null", "nonsense"],
+    )
+    def test_fine(self, database: str) -> None:
+        """
+        One that is made when it is needed is fine; so is what is elsewhere, or is said
+        by others to be none.
+        """
+        assert [] == found(TRAIL, f"database: {database}")

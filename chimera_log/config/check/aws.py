@@ -1,7 +1,7 @@
 """
 Look for what AWS would refuse, or mix up, in spite of valid options.
 
-The constructor of `chimera_log.CloudWatchHandler` checks each option by itself.
+The constructors of our handlers check each option by itself.
 Here is what it cannot see: other handlers, and watchtower's.
 """
 
@@ -11,6 +11,7 @@ import itertools
 import re
 
 from chimera_log.config.check import outputs
+from chimera_log.config.check.parts import Part
 from chimera_log.config.findings import WARNING
 from chimera_log.options import ConfigError, did_you_mean
 
@@ -49,8 +50,17 @@ def findings(document: Document) -> Iterator[Finding]:
     yield from _of_watchtower(document)
 
 
+def _talking(document: Document) -> Iterator[Part]:
+    """Yield what has the options that say whom of AWS to talk to."""
+    yield from outputs.made_by(document, outputs.CLOUDWATCH)
+    for handler in outputs.made_by(document, outputs.AUDIT):
+        archive = handler.content.get("archive")
+        if isinstance(archive, dict):
+            yield Part((*handler.path, "archive"), handler.name, archive)
+
+
 def _regions(document: Document) -> Iterator[Finding]:
-    for handler in outputs.made_by(document, outputs.CLOUDWATCH):
+    for handler in _talking(document):
         region = outputs.text(handler, "region_name")
         # At another address than AWS's own, regions may have any name.
         is_elsewhere = outputs.text(handler, "endpoint_url") is not None
@@ -70,7 +80,7 @@ def _regions(document: Document) -> Iterator[Finding]:
 
 
 def _addresses(document: Document) -> Iterator[Finding]:
-    for handler in outputs.made_by(document, outputs.CLOUDWATCH):
+    for handler in _talking(document):
         address = outputs.text(handler, "endpoint_url")
         if address is None:
             continue

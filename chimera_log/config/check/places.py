@@ -11,11 +11,14 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+from contextlib import suppress
 
+from chimera_log.audit.index import SQLITE, database_of
 from chimera_log.config.check import outputs
 from chimera_log.config.check.parts import parts
 from chimera_log.config.findings import ERROR, WARNING
 from chimera_log.files.opening import is_device
+from chimera_log.options import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +54,23 @@ def findings(document: Document) -> Iterator[Finding]:
                 f"{trouble}; until then, what waits dies with the process",
                 severity=WARNING,
             )
+        if kind == outputs.AUDIT:
+            yield from _of_database(document, handler)
+
+
+def _of_database(document: Document, handler: Part) -> Iterator[Finding]:
+    database = None
+    with suppress(ConfigError):  # its constructor says so
+        database = database_of(outputs.text(handler, "database"))
+    if database is None or database.kind != SQLITE:
+        return
+    trouble = _trouble_with(os.path.dirname(database.place), database.place)
+    if trouble:
+        yield document.finding(
+            (*handler.path, "database"),
+            f"{trouble}; until then, it lacks the records",
+            severity=WARNING,
+        )
 
 
 def _of_stdlib(document: Document, handler: Part, file: str) -> Iterator[Finding]:
