@@ -24,6 +24,7 @@ A record's way, which is also the map of this package::
               files                  RotatingFileHandler, StreamHandler
               audit                  AuditFileHandler: lines that vouch for each other
               cloudwatch             CloudWatchHandler
+              aws                    how AWS is talked to, and when again
               worker                 the thread of what must not hold up the caller
 
     config   finds, reads, checks and applies logging.yaml

@@ -16,6 +16,11 @@ Keeping it:
 - `retain` says what may be deleted, `prune` deletes it; `forecast` says how long the
   files will hold.
 
+Copying it:
+
+- `copied` is a trail that has its copies made: `behind` is the thread for that, and
+  `tasks` are what there is to do.
+
 Archiving it:
 
 - `archiving` has full files archived in S3, each exactly once; `removing` has `prune`
