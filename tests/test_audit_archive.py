@@ -281,6 +281,14 @@ class TestLock:
         assert self.until(end - 60) is None
         assert self.until(end + DAY) is None
 
+    def test_clock_was_ahead(self) -> None:
+        """
+        A record of years ahead is locked for no longer than one of tomorrow.
+        """
+        ahead = FIRST + 3_000 * DAY
+
+        assert FIRST + 31 * DAY == self.until(FIRST, latest=ahead)
+
     def test_far(self) -> None:
         """
         A floor beyond all calendars is as long as they go.

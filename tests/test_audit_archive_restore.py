@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 
 from chimera_log.audit.bucket import Bucket
-from chimera_log.audit.chain import Key
+from chimera_log.audit.chain import Key, begin
 from chimera_log.audit.manifest import Restored, encode
 from chimera_log.audit.restore import Restoring
 from chimera_log.audit.retain import DAY
@@ -437,6 +437,33 @@ class TestElsewhere:
 
         assert [named(number) for number in (1, 2, 3, 4)] == back.wanted()
         assert [] == back.notes
+
+    def test_another_chain(self, desk: Desk, empty: Path) -> None:
+        """
+        A trail of the same name on the same host is another one, by its chain.
+        """
+        there = Evidence(empty)
+        there.head = begin("0123456789abcdef" * 2)
+        there.write(FIRST + 20 * DAY)
+        back = Back(desk, empty)
+
+        assert [] == back.wanted()
+        assert 4 == len(back.notes)
+        assert f"{named(1)} of chain " in back.notes[0]
+        assert "is left out: this trail is another one" in back.notes[0]
+
+    def test_never_chained(self, desk: Desk, empty: Path) -> None:
+        """
+        Files from before there was a chain are anybody's of that name and host.
+        """
+        sealed = desk.trail.manifest(named(1)).sealed
+        (ours,) = desk.s3.named("manifests/dt=2025-10-27")
+        manifest = desk.trail.manifest(named(1))._replace(
+            sealed=sealed._replace(chain=None, segment=named(9), number=9)
+        )
+        desk.s3.add(ours.key.replace("000001-", "000009-"), encode(manifest))
+
+        assert named(9) in Back(desk, empty).wanted()
 
     def test_forged(self, desk: Desk, empty: Path) -> None:
         """

@@ -812,16 +812,46 @@ class TestAnswerLost:
 
     def test_another_bucket(self, desk: Desk) -> None:
         """
-        What was begun for another bucket is said to be there.
+        What is in another bucket is said to be there.
         """
         desk.s3.fail("SlowDown")
         desk.run()
         manifest = desk.trail.manifest(named(1))
-        elsewhere = manifest.copy._replace(place="s3://other/1")
+        elsewhere = manifest.copy._replace(
+            place="s3://other/1", state="archived", is_verified=True
+        )
         desk.trail.manifests.save(manifest._replace(copy=elsewhere))
         desk.run_for(10)
 
         assert "its copy is s3://other/1, and not in s3://evidence/" in troubles(desk)
+
+    @pytest.mark.parametrize("option", ["bucket", "prefix", "host"])
+    def test_corrected(self, tmp_path: Path, option: str) -> None:
+        """
+        What was begun for a place that was wrong goes to the one that is right.
+        """
+        desk = filled(Desk(tmp_path, None, **{option: "wrong"}))
+        desk.s3.fail("AccessDenied")
+        desk.run()
+        assert "uploading" == desk.trail.manifest(named(1)).copy.state
+        desk.options.clear()
+        desk.begin()
+        desk.run_for(2000)
+
+        assert [named(1), named(2)] == desk.copies()
+        place = desk.trail.manifest(named(1)).copy.place
+        assert place.startswith("s3://evidence/data/dt=2025-10-27/host=desk/")
+
+    def test_gives_way(self, desk: Desk) -> None:
+        """
+        Who fails lets another process try, which may have the rights that he lacks.
+        """
+        desk.s3.fail("AccessDenied")
+        desk.run()
+        other = Turn(str(desk.trail.path.parent / f".{NAME}.d"), "archive.lock")
+
+        assert other.take()
+        other.release()
 
     @pytest.mark.parametrize("call", ["head", "list"])
     def test_not_now(self, desk: Desk, call: str) -> None:

@@ -219,6 +219,20 @@ class TestThread:
         assert module._worker._thread is None
         assert behind.statistics()
 
+    def test_leaves(self) -> None:
+        """
+        A thread that ends, as before a fork, lets go of all that its tasks hold.
+        """
+        work = Work(1_000.0)
+        behind = Behind([work])
+        behind.wake()
+        assert work.is_called.wait(PATIENCE)
+
+        assert module._worker.stop(PATIENCE)
+
+        assert ["step", "close"] == work.done
+        assert behind.statistics()
+
     def test_fork(self) -> None:
         """
         A forked child forgets what its parent's tasks were at.

@@ -222,6 +222,19 @@ class TestEndOfDay:
         assert 0 == trail.statistics().rotations
         assert b'"number":2' in log.path.read_bytes()
 
+    def test_closed(self, log: CopiedLog) -> None:
+        """
+        A file that is not open, or was closed, is not opened for that.
+        """
+        log.now = self.MIDNIGHT - 60
+        trail = self.open(log)
+        trail.close()
+        log.now = self.MIDNIGHT + 5
+
+        assert maintained(trail) is None
+        assert 0 == trail.statistics().rotations
+        assert -1 == trail._fd
+
     def test_clock_set_back(self, log: CopiedLog) -> None:
         """
         After a clock was ahead, it is the true midnight that counts.

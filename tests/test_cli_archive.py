@@ -307,6 +307,15 @@ class TestRestore:
         restored = gone.manifest(gone.manifests.known()[0]).restored
         assert 7 * DAY == restored.until - restored.time
 
+    def test_keep_longer(self, gone: Evidence) -> None:
+        """
+        Asked again, they stay for as long as is asked then.
+        """
+        main(["archive", "--restore", "2025-10-27..", "--keep", "1 week"])
+        main(["archive", "--restore", "2025-10-27..", "--keep", "3 weeks"])
+        restored = gone.manifest(gone.manifests.known()[0]).restored
+        assert 21 * DAY == restored.until - restored.time
+
     def test_days(self, gone: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
         """
         Files of other days are left where they are.

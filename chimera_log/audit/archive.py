@@ -48,8 +48,8 @@ _ELSEWHERE = frozenset(
     }
 )
 _DATA, _MANIFESTS, _SUFFIX = "data/dt=", "manifests/dt=", ".jsonl.gz"
+_LATEST = 253_402_214_400  # seconds since the epoch; 9999-12-31
 _MOMENT = 60.0  # seconds; a lock that ends sooner is refused, and of no use
-_LATEST = 253_402_214_400.0  # seconds since the epoch; 9999-12-31
 
 # What S3 says of one version of an object.
 Stored = namedtuple(
@@ -130,8 +130,10 @@ def lock_until(
     until = keep_until(sealed, floor_days)
     if until is None:  # it tells no time, so it counts as written now
         until = now + floor_days * DAY
-    until = min(float(math.ceil(until)), _LATEST)
-    return until if until > now + _MOMENT else None
+    # A clock that was ahead once must not lock for longer than anybody asked for: a
+    # lock that is too short keeps the local file, one that is too long nobody undoes.
+    until = min(math.ceil(until), math.ceil(now + (floor_days + 1) * DAY), _LATEST)
+    return float(until) if until > now + _MOMENT else None
 
 
 def next_step(copy: Copy | None) -> str | None:

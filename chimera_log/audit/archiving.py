@@ -156,20 +156,18 @@ class Archiving:
             self._backoff.failed(
                 self._monotonic(), failure.kind, is_throttled=failure.is_throttled
             )
-            self._work = self._steps()
+            self._give_way()
             return self._backoff.wait(self._monotonic())
         except Exception as error:
             kind = "prune" if isinstance(error, PruneError) else "archive"
             self._fail(kind, f"cannot {kind}: {error}")
-            self._work = self._steps()
+            self._give_way()
             return _AFTER_FAILURE
 
     def close(self) -> None:
         """Let go of files, locks and the connection; a next step begins again."""
-        self._work.close()
-        self._turn.release()
+        self._give_way()
         self._bucket.forget()
-        self._work = self._steps()
 
     def after_fork(self) -> None:
         """Forget, in a forked child, what its parent goes on with."""
@@ -206,6 +204,12 @@ class Archiving:
         self._later: dict[str, float] = {}  # what failed, and until when it may rest
         self._work = self._steps()
 
+    def _give_way(self) -> None:
+        """Have another process try, which may have what we lack; begin again later."""
+        self._work.close()
+        self._turn.release()
+        self._work = self._steps()
+
     def _fail(self, kind: str, what: str) -> None:
         self._last_error = what
         self._on_trouble(kind, what)
@@ -221,7 +225,6 @@ class Archiving:
         segments = yield from self._look_around()
         for segment in segments:
             yield from self._attempt(segment)
-            yield from self._removing.steps()
         yield from self._removing.steps()
         self._turn.release()
 
@@ -325,17 +328,16 @@ class Archiving:
         with open(path, "rb", buffering=0, opener=_open) as file:
             sha256, size = yield from self._measure(file, sealed)
             copy = manifest.copy
-            if copy is None or copy.sha256 != sha256:
-                key = rules.data_key(
-                    self._archive, socket.gethostname(), sealed, sha256
-                )
-                place = rules.place(self._archive, key)
-                copy = Copy(UPLOADING, place, sha256, size, None, False, 0.0)
-                self._save(sealed.segment, copy)
-            else:  # an answer may have been lost
-                known = self._copies.recalled(copy)
+            key = rules.data_key(self._archive, socket.gethostname(), sealed, sha256)
+            place = rules.place(self._archive, key)
+            if copy is not None and copy.sha256 == sha256:
+                known = self._copies.recalled(copy)  # an answer may have been lost
                 if known is not None:
                     return known
+            # Or what was configured was wrong, and has been corrected since.
+            if copy is None or (copy.place, copy.sha256) != (place, sha256):
+                copy = Copy(UPLOADING, place, sha256, size, None, False, 0.0)
+                self._save(sealed.segment, copy)
             yield 0
             file.seek(0)
             made = self._copies.put(copy, file, self._lock_until(sealed))

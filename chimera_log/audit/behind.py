@@ -102,6 +102,11 @@ class Behind:
         _closing.add(self)  # it lives until it has let go
         self.wake()
 
+    def rest(self) -> None:
+        """Let go of what is held, as the thread does before it ends, before a fork too."""
+        for task in self._tasks:
+            task.close()
+
     def after_fork(self) -> None:
         """Begin anew in a forked child, with nothing of its parent's."""
         self._due = [0.0] * len(self._tasks)
@@ -138,7 +143,15 @@ def _job() -> float | None:
     return min((each for each in pauses if each is not None), default=None)
 
 
-_worker = Worker("chimera_log: archive", _job, idle=_IDLE, in_caller=False)
+def _rest() -> None:
+    """Let go of all locks: whoever has no thread keeps nobody from working."""
+    for each in members(_all):
+        each.rest()
+
+
+_worker = Worker(
+    "chimera_log: archive", _job, idle=_IDLE, in_caller=False, on_leave=_rest
+)
 
 
 # Before the files end: what is removed is told in the trail.
@@ -148,9 +161,9 @@ def _at_exit() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _closing.clear()
     for each in members(_all):
         each.after_fork()
+    _closing.clear()  # last: what is forgotten must not let go of its parent's locks
 
 
 if hasattr(os, "register_at_fork"):

@@ -97,7 +97,7 @@ class CopiedTrail(Trail):
         Otherwise the next record does it.  But a service that rests has a day's
         evidence to send all the same.
         """
-        if self.policy.rules.archive is None:
+        if self.policy.rules.archive is None or self._fd < 0:  # it opens no file
             return None
         now = self._clock()
         was_set_back = self._day_ends - now > _DAY + _LATE  # the clock was

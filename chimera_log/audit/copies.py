@@ -59,6 +59,8 @@ class Copies:
 
     def recalled(self, copy: Copy) -> Copy | None:
         """Return a copy that was made before, as it may have been, if we may know."""
+        if not copy.place.startswith(rules.place(self._archive, "")):
+            return None  # another bucket was configured then
         try:
             stored = self._find(copy)
         except CallFailed as failure:

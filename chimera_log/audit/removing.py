@@ -129,7 +129,7 @@ class Removing:
             if manifest is None:
                 return False
             after = After(
-                lived=lived[segment],
+                lived=lived.get(segment, 0.0),  # one may be sealed just now
                 newest=self._clock(),
                 floor_days=manifest.sealed.retention_floor_days,
                 count=len(standing) - count,

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 
 from chimera_log.audit import archive as rules
 from chimera_log.audit.archive import FROZEN, ArchiveError, explained
+from chimera_log.audit.heads import end_of_file
 from chimera_log.audit.manifest import (
     DONE,
     UPLOADING,
@@ -122,8 +123,10 @@ class Restoring:
             if manifest is not None:
                 found[segment] = manifest
         known = {_key_of(each) for each in found.values()}
+        chains = {each.sealed.chain for each in found.values()} | {self._chain()}
         for manifest in self._described(known, last):
-            found.setdefault(manifest.sealed.segment, manifest)
+            if self._is_of(manifest.sealed, chains):
+                found.setdefault(manifest.sealed.segment, manifest)
         inside = [
             each for each in found.values() if _overlaps(each.sealed, first, last)
         ]
@@ -133,6 +136,16 @@ class Restoring:
         """Whether a file is here, in whatever form."""
         raw = os.path.join(self._directory, manifest.sealed.segment)
         return os.path.lexists(raw) or os.path.lexists(f"{raw}.gz")
+
+    def keep(self, manifest: Manifest) -> None:
+        """Have a file stay that was brought back before, for as long as asked for now."""
+        segment = manifest.sealed.segment
+        with suppress(ManifestError):  # it has none here, or `verify` says so
+            found = self._manifests.load(segment)
+            if found is not None and found.restored is not None:
+                self._manifests.update(
+                    segment, lambda each: each._replace(restored=self._restored)
+                )
 
     def attempt(self, manifest: Manifest) -> str | None:
         """
@@ -178,6 +191,37 @@ class Restoring:
             with suppress(FileNotFoundError):
                 os.unlink(partial)
         opening.sync_directory(self._directory)
+
+    def _chain(self) -> str | None:
+        """Return the chain that the active file goes on with, if it tells."""
+        with (
+            suppress(OSError),
+            open(os.path.join(self._directory, self._name), "rb") as file,
+        ):
+            head = end_of_file(file.fileno(), os.fstat(file.fileno()).st_size).head
+            return None if head is None else str(head.chain)
+        return None
+
+    def _is_of(self, sealed: Sealed, chains: set[str | None]) -> bool:
+        """
+        Whether a segment is one of this trail: others may have its name and its host.
+
+        Args:
+            sealed: What its manifest says.
+            chains: Those that are known to be this trail's; where there is none, the
+                first segment's it is.
+        """
+        if sealed.chain is None:
+            return True
+        if not chains - {None}:
+            chains.add(sealed.chain)
+        if sealed.chain in chains:
+            return True
+        self._on_note(
+            f"{sealed.segment} of chain {sealed.chain} is left out: this trail is "
+            "another one; restore it to another folder"
+        )
+        return False
 
     def _clear(self) -> None:
         """Remove what one that was killed left half done."""

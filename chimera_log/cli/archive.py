@@ -199,6 +199,8 @@ def _restore(
                     bar.clear()
                     _complain(f"{path}: {manifest.sealed.segment}: {problem}")
                 bar.show(count, len(missing))
+            for manifest in wanted:
+                restoring.keep(manifest)
     except CallFailed as failure:
         _complain(f"{path}: cannot restore: {explained(rules.archive, failure)}")
         return _FAILED
