@@ -13,7 +13,6 @@ import shlex
 import stat
 from contextlib import suppress
 
-from chimera_log.audit.index import SQLITE, database_of
 from chimera_log.config.check import outputs
 from chimera_log.config.check.parts import parts
 from chimera_log.config.findings import ERROR, WARNING
@@ -59,9 +58,15 @@ def findings(document: Document) -> Iterator[Finding]:
 
 
 def _of_database(document: Document, handler: Part) -> Iterator[Finding]:
+    given = outputs.text(handler, "database")
+    if given is None:
+        return
+    # What an audit trail takes stays unloaded where there is none.
+    from chimera_log.audit.index import SQLITE, database_of  # noqa: PLC0415
+
     database = None
     with suppress(ConfigError):  # its constructor says so
-        database = database_of(outputs.text(handler, "database"))
+        database = database_of(given)
     if database is None or database.kind != SQLITE:
         return
     trouble = _trouble_with(os.path.dirname(database.place), database.place)
