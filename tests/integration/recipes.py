@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +82,24 @@ class Left:
     console: list[bytes]
     errors: str
     logs: Path
+    left_out: str = ""  # an event
 
     @property
     def everything(self) -> list[bytes]:
         """The lines of ``chimera.log``, which may not be there."""
         path = self.logs / "chimera.log"
-        return lines_of(path) if path.exists() else []
+        return self._kept(lines_of(path)) if path.exists() else []
+
+    def but_for(self, event: str) -> Left:
+        """Return the same without the records of *event*, wherever they are."""
+        found = replace(self, left_out=event)
+        return replace(found, console=found._kept(self.console))
+
+    def _kept(self, lines: list[bytes]) -> list[bytes]:
+        if not self.left_out:
+            return lines
+        found = zip(lines, parsed(lines), strict=True)
+        return [line for line, record in found if record["event"] != self.left_out]
 
     @property
     def executions(self) -> list[dict[str, Any]]:
