@@ -5,6 +5,8 @@ What is done for trails behind everything else: when, and by whom.
 from __future__ import annotations
 
 import gc
+import os
+import runpy
 import threading
 from typing import TYPE_CHECKING
 
@@ -232,6 +234,31 @@ class TestThread:
 
         assert ["step", "close"] == work.done
         assert behind.statistics()
+
+    def test_forgets(self, now: Now) -> None:
+        """
+        What a forked child does first: it forgets what its parent's tasks were at.
+        """
+        work = Work(1_000.0)
+        behind = Behind([work], now)
+        behind.step()
+        module._closing.add(behind)
+
+        module._after_fork_in_child()
+
+        assert ["step", "fork"] == work.done
+        assert [0.0] == behind._due
+        assert set() == module._closing
+
+    def test_without_fork(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Where nothing forks it can be loaded as well.
+        """
+        monkeypatch.delattr(os, "register_at_fork")
+
+        found = runpy.run_path(str(module.__file__))
+
+        assert found["Behind"].__doc__ == Behind.__doc__
 
     def test_fork(self) -> None:
         """

@@ -4,10 +4,16 @@ A trail with copies: when they are made, and when the trail's day is over.
 
 from __future__ import annotations
 
+import gc
+import logging
+import sqlite3
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chimera_log import AuditFileHandler
 from chimera_log.audit import behind as behind_module
 from chimera_log.audit import copied
 from chimera_log.audit.copied import CopiedTrail
@@ -21,6 +27,12 @@ if TYPE_CHECKING:
 
     from chimera_log.audit.behind import Task
     from chimera_log.audit.trail import Trail
+
+
+def record(number: int) -> logging.LogRecord:
+    """Return a record."""
+    return logging.LogRecord("bot", 20, "", 1, f"event {number}", None, None)
+
 
 ANYTHING = object()  # stands for what a handler's options would be
 
@@ -160,6 +172,57 @@ class TestCopies:
             )
 
         assert in_child(child)
+
+
+class TestReal:
+    """With the tasks that there are, and a handler."""
+
+    def test_database(self, tmp_path: Path) -> None:
+        """
+        What is logged is in the database soon, and statistics() says so.
+        """
+        handler = AuditFileHandler(
+            tmp_path / "executions.log", database=f"sqlite:///{tmp_path}/trail.db"
+        )
+        try:
+            for number in range(3):
+                handler.handle(record(number))
+            deadline = time.monotonic() + PATIENCE
+            while not (found := handler.statistics().index) or found.seq < 3:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            handler.close()
+            assert behind_module._worker.stop(PATIENCE)
+
+        assert (3, 3, None) == (found.rows, found.seq, found.last_error)
+        with closing(sqlite3.connect(tmp_path / "trail.db")) as database:
+            rows = database.execute("SELECT seq, event FROM audit ORDER BY seq")
+            assert [(1, "event 0"), (2, "event 1"), (3, "event 2")] == rows.fetchall()
+
+    def test_tells_the_trail(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A task can have the trail say something, as long as there is a trail.
+        """
+        told: list[Any] = []
+        monkeypatch.setattr(
+            "chimera_log.audit.tasks.tasks_of", lambda *given: told.append(given[2])
+        )
+        made = TrailLog(tmp_path, "executions.log", max_bytes=0)
+        made.kind = CopiedTrail
+        trail: Any = made.open(sync="always")
+        copied._tasks(trail)
+        (tell,) = told
+
+        assert tell("audit_pruned", {"segment": "none"})
+        assert [("audit_pruned", {"segment": "none"})] == made.own
+        made.opened.clear()
+        trail.close()
+        trail = None
+        gc.collect()
+        assert not tell("audit_pruned", {"segment": "none"})
 
 
 class TestEndOfDay:

@@ -365,6 +365,8 @@ class TestArchive:
 
         assert not archived.finish(cast("Any", aws), tmp_path)
         assert "not all of it is in the archive" in capsys.readouterr().out
+        assert not archived.finish(cast("Any", aws), tmp_path)  # as when asked again
+        assert 1 == handler.statistics().segments
         handler.close()
 
 
