@@ -7,17 +7,16 @@ with the trail.  None of it can hold up a record.
 
 from __future__ import annotations
 
-import time
 import weakref
 
 from chimera_log.audit.behind import Behind
 from chimera_log.audit.trail import Trail
 from chimera_log.files import names
-from chimera_log.files.policy import Statistics, Threads
+from chimera_log.files.policy import Statistics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from chimera_log.audit.behind import Task
@@ -36,18 +35,9 @@ class CopiedTrail(Trail):
     What there is to make, its rules say: an ``archive``, a ``database``, or neither.
     """
 
-    def __init__(
-        self,
-        path: str,
-        policy: Policy,
-        on_trouble: Callable[[str, str], None],
-        clock: Callable[[], float] = time.time,
-        threads: Threads = Threads(),  # noqa: B008  immutable
-    ) -> None:
-        self._day_ends = 0.0  # when to look whether the active file's day is over
-        self._behind: Behind | None = None  # once a file is open
-        self._rests = False  # whether the next line has to wake it
-        super().__init__(path, policy, on_trouble, clock, threads)
+    _day_ends = 0.0  # when to look whether the active file's day is over
+    _behind: Behind | None = None  # once a file is open
+    _rests = False  # whether the next line has to wake it
 
     def use(self, policy: Policy) -> None:
         """Behave as *policy* says from now on."""

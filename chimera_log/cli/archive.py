@@ -21,6 +21,7 @@ from pathlib import Path
 from chimera_log import options
 from chimera_log.audit.chain import Key
 from chimera_log.audit.handler import AuditFileHandler
+from chimera_log.cli.keys import key_in
 from chimera_log.cli.terminal import Bar, printable
 from chimera_log.config.check import outputs
 from chimera_log.config.effective import asked_for, effective
@@ -95,7 +96,7 @@ def run(given: argparse.Namespace) -> int:
     """Archive or restore; return the exit code: 0, or 1 if something failed."""
     days = None if given.restore is None else _days(given.restore)
     keep = options.duration("--keep", given.keep)
-    older = [_key(name) for name in given.key_env]
+    older = [key_in(name) for name in given.key_env]
     trails = _trails(given.config, given.path)
     if days is not None:
         codes = [_restore(each, older, days, keep) for each in trails]
@@ -279,16 +280,6 @@ def _configured(source: str, handler: Part) -> Configured:
         ) from None
     made.close()
     return Configured(made.baseFilename, made._policy)
-
-
-def _key(name: str) -> Key:
-    secret = os.environ.get(name)
-    if not secret:
-        raise ConfigError(f"--key-env: {name}: the variable is not set")
-    try:
-        return Key(os.fsencode(secret))
-    except ConfigError as error:
-        raise ConfigError(f"--key-env: {name}: {error}") from None
 
 
 @contextmanager

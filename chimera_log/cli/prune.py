@@ -25,6 +25,7 @@ from chimera_log.audit.prune import (
 )
 from chimera_log.audit.reading import VerifyError, trail_in
 from chimera_log.audit.retain import plan
+from chimera_log.cli.keys import key_in
 from chimera_log.cli.terminal import printable
 from chimera_log.files import names
 from chimera_log.options import ConfigError
@@ -81,7 +82,7 @@ def run(given: argparse.Namespace) -> int:
     backup_count = given.backup_count
     if backup_count is not None:
         options.count("--backup-count", backup_count, minimum=1)
-    keys = [_key(name) for name in given.key_env]
+    keys = [key_in(name) for name in given.key_env]
     try:
         return _prune(_trail(given.path), keys, given)
     except VerifyError as error:  # no trail
@@ -135,13 +136,3 @@ def _trail(given: str) -> str:
     if names.segment_number(of, path.name) is not None:
         raise ConfigError(f"{path} is a full file; name the active one, {of}")
     return str(path)
-
-
-def _key(name: str) -> Key:
-    secret = os.environ.get(name)
-    if not secret:
-        raise ConfigError(f"--key-env: {name}: the variable is not set")
-    try:
-        return Key(os.fsencode(secret))
-    except ConfigError as error:
-        raise ConfigError(f"--key-env: {name}: {error}") from None
